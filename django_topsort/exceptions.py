@@ -1,0 +1,172 @@
+"""Everything that this package raises.
+
+::
+
+    TopsortError
+    ├── InvalidEvent            wrong data cannot become an event (also a ValueError)
+    ├── InvalidToken            a click token that is forged, foreign or too old
+    └── ApiError                a request to Topsort that did not end in success
+        ├── InvalidRequest          400, 415, 422: an event of the batch is refused  (isolate)
+        ├── PayloadTooLarge         413                                              (isolate)
+        ├── AuthenticationFailed    401, 403                                         (configuration)
+        ├── EndpointNotFound        404, 405, 410                                    (configuration)
+        ├── RedirectRefused         3xx                                              (configuration)
+        ├── TlsFailed               the certificate is not what it must be           (configuration)
+        ├── RateLimited             429                                              (retryable)
+        ├── ServerUnavailable       408, 425, 5xx                                    (retryable)
+        ├── UnexpectedAnswer        any other answer                                 (retryable)
+        └── NoAnswer                refused, reset, timed out, no such host          (retryable)
+
+    TopsortConfigurationError   a setting that cannot be used: outside the tree, so that nothing
+                                that catches a TopsortError swallows it
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class TopsortError(Exception):
+    """The root of what can go wrong with an event, a token or a request to Topsort."""
+
+
+class InvalidEvent(TopsortError, ValueError):
+    """A value that Topsort's events schema, or a limit of ours, does not allow.
+
+    ``field`` is the dotted name of the field (``"placement.position"``), ``value`` what was given,
+    ``rule`` what is allowed.
+    """
+
+    def __init__(self, field: str, value: object, rule: str) -> None:
+        self.field = field
+        self.value = value
+        self.rule = rule
+        super().__init__(field, value, rule)
+
+    def __str__(self) -> str:
+        return f"{self.field}: {describe(self.value)} is not allowed, {self.rule}"
+
+
+class InvalidToken(TopsortError):
+    """A click token that cannot be trusted. ``reason`` is ``"tampered"`` or ``"expired"``."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class ApiError(TopsortError):
+    """A request to Topsort that did not end in success.
+
+    ``status`` is the HTTP status or None when there was no answer; ``err_code``, ``message`` and
+    ``doc_url`` are what the answer's body said (at most 200 characters each); ``retry_after`` is
+    how many seconds Topsort asked to wait, or None.
+
+    Three class attributes say what can help: ``retryable``, the same request can succeed later;
+    ``isolate``, an event of the batch is at fault and the others can be sent without it;
+    ``configuration``, nothing succeeds until a person changes a setting.
+    """
+
+    retryable: ClassVar[bool] = False
+    isolate: ClassVar[bool] = False
+    configuration: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        err_code: str = "",
+        doc_url: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        self.message = message
+        self.status = status
+        self.err_code = err_code
+        self.doc_url = doc_url
+        self.retry_after = retry_after
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        parts = [f"status={self.status}" if self.status else "no answer"]
+        if self.err_code:
+            parts.append(f"errCode={self.err_code}")
+        if self.message:
+            parts.append(self.message)
+        return " ".join(parts)
+
+
+class InvalidRequest(ApiError):
+    """400, 415 or 422: at least one event of the batch is refused, so none was recorded."""
+
+    isolate = True
+
+
+class PayloadTooLarge(ApiError):
+    """413: the body is larger than Topsort takes; a smaller one may pass."""
+
+    isolate = True
+
+
+class AuthenticationFailed(ApiError):
+    """401 or 403: the API key is missing, wrong, revoked or of another kind."""
+
+    configuration = True
+
+
+class EndpointNotFound(ApiError):
+    """404, 405 or 410: ``TOPSORT_API_URL`` does not lead to Topsort's Events API."""
+
+    configuration = True
+
+
+class RedirectRefused(ApiError):
+    """3xx: never followed, because the API key would go along to wherever it leads."""
+
+    configuration = True
+
+
+class TlsFailed(ApiError):
+    """The server's certificate is not valid for ``TOPSORT_API_URL``."""
+
+    configuration = True
+
+
+class RateLimited(ApiError):
+    """429: too many requests; ``retry_after`` says how long to wait, where Topsort said so."""
+
+    retryable = True
+
+
+class ServerUnavailable(ApiError):
+    """408, 425 or 5xx: Topsort cannot take events at the moment."""
+
+    retryable = True
+
+
+class UnexpectedAnswer(ApiError):
+    """An answer that no part of the API documents, such as a 200 with a web page in it."""
+
+    retryable = True
+
+
+class NoAnswer(ApiError):
+    """No answer: the connection was refused, reset or timed out, or the host has no address."""
+
+    retryable = True
+
+
+class TopsortConfigurationError(ImproperlyConfigured):
+    """A ``TOPSORT_*`` setting that cannot be used; the message says what to write instead."""
+
+
+def describe(value: object) -> str:
+    """Return ``repr(value)``, at most 80 characters of it, also when it cannot be had."""
+    try:
+        text = repr(value)
+    except Exception:
+        # A value from a template can be anything, and its __repr__ may query a database.
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else f"{text[:77]}..."
