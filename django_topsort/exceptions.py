@@ -153,9 +153,16 @@ class UnexpectedAnswer(ApiError):
 
 
 class NoAnswer(ApiError):
-    """No answer: the connection was refused, reset or timed out, or the host has no address."""
+    """No answer: the connection was refused, reset or timed out, or the host has no address.
+
+    ``may_be_stale``: the connection broke, as one that was kept open too long does.
+    """
 
     retryable = True
+
+    def __init__(self, message: str = "", *, may_be_stale: bool = False) -> None:
+        self.may_be_stale = may_be_stale
+        super().__init__(message)
 
 
 class TopsortConfigurationError(ImproperlyConfigured):

@@ -1,0 +1,105 @@
+# Everything a contributor types. `make help` lists it.
+#
+#   PYTHON   the interpreter to make the environment with   make test PYTHON=python3.13
+#   DJANGO   the Django to install, as pip reads it         make test DJANGO='django~=6.0.0'
+#   VENV     where the environment stands                   make test VENV=/tmp/py313
+#   ARGS     more arguments for pytest                      make test ARGS='-k middleware'
+#   DATABASE_DRIVER   postgresql or mariadb, with the server's address in TEST_DATABASE_URL; see .ci/with-database
+
+PYTHON ?= python3
+DJANGO ?= -r requirements/django.txt
+VENV ?= .venv
+WORKERS ?= auto
+ARGS ?=
+DATABASE_DRIVER ?=
+
+SHELL := /bin/sh
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+PYTEST := $(BIN)/python -m pytest
+DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test quick test-servers test-wheel lint format build lock clean FORCE
+
+help:  ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+venv: $(VENV)/.dev  ## Make the environment with all tools, at the pinned versions
+
+demo: $(VENV)/.base  ## Run the example shop against a local fake of Topsort's API
+	@$(BIN)/python example_project/demo.py
+
+test: $(VENV)/.dev  ## Run the default suite: random order, warnings are errors, 100 % branch coverage
+	@rm -f .coverage .coverage.*
+	$(BIN)/python -m coverage run -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report
+
+quick: $(VENV)/.dev $(DRIVER)  ## Run the default suite without the coverage gate
+	$(PYTEST) -n $(WORKERS) $(ARGS)
+
+test-servers: $(VENV)/.dev  ## Run the corridor under gunicorn and uvicorn
+	$(PYTEST) -m servers $(ARGS)
+
+test-wheel: $(VENV)/.dev  ## Build the wheel, install it elsewhere, use it
+	$(PYTEST) -m packaging $(ARGS)
+
+lint: $(VENV)/.dev  ## Check style, types, floors and migrations
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings
+
+format: $(VENV)/.dev  ## Write the code as `make lint` wants it
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+build: $(VENV)/.dev  ## Build the sdist and the wheel into dist/
+	$(BIN)/python -m build --no-isolation
+
+lock:  ## Write requirements/dev.txt anew from pyproject.toml (needs uv)
+	@{ echo '# Every version that the tools of this project run with. Written by `make lock`; do not edit.'; \
+	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
+	    --extra testing --group dev --no-emit-package django pyproject.toml; } > requirements/dev.txt.new
+	@mv requirements/dev.txt.new requirements/dev.txt
+
+clean:  ## Remove what these commands made
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \
+	  .import_linter_cache .hypothesis .tox *.egg-info example_project/*.sqlite3
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- The environment. Its stamps make a second run quick; a changed pin, interpreter or Django makes it anew.
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.base
+	@echo "Installing the tools into $(VENV) ..."
+	@$(PIP) install -r requirements/dev.txt $(DJANGO)
+	@touch $@
+
+$(VENV)/.databases: requirements/databases.txt $(VENV)/.dev
+	@$(PIP) install -r requirements/databases.txt
+	@touch $@
+
+$(VENV)/.base: pyproject.toml requirements/django.txt $(VENV)/.made-from
+	@echo "Installing the package into $(VENV) ..."
+	@$(PIP) install --constraint requirements/dev.txt setuptools
+	@$(PIP) install --constraint requirements/dev.txt --no-build-isolation --editable '.[testing]' $(DJANGO)
+	@touch $@
+
+$(VENV)/.made-from: FORCE
+	@command -v $(PYTHON) > /dev/null || { \
+	  echo "There is no $(PYTHON) here; name a Python 3.11 or later: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is `$(PYTHON) -V 2>&1`; this needs 3.11 or later: make PYTHON=python3.12" >&2; exit 1; }
+	@new="`$(PYTHON) -c 'import sys; print(sys.executable, sys.version)' | tr '\n' ' '` $(DJANGO)"; \
+	if [ "$$new" != "`cat $@ 2> /dev/null`" ]; then \
+	  echo "Making $(VENV) with `$(PYTHON) -V 2>&1` ..."; \
+	  if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi; \
+	  $(PYTHON) -m venv $(VENV) > /dev/null 2>&1 || $(PYTHON) -m virtualenv --quiet $(VENV) 2> /dev/null || { \
+	    echo "$(PYTHON) cannot make an environment; install its venv module (Debian: apt install python3-venv)" >&2; \
+	    exit 1; }; \
+	  printf %s "$$new" > $@; \
+	fi
+
+FORCE:

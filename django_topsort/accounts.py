@@ -1,0 +1,84 @@
+"""What became of every event of this process, in figures that add up.
+
+Per kind, recorded = delivered + rejected + dropped + waiting, at every moment.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django_topsort.events import EVENT_KINDS
+
+if TYPE_CHECKING:
+    from django_topsort.events import Event
+
+
+class Accounts:
+    """Counters of events by kind; safe between threads, and from zero in a forked child."""
+
+    def __init__(self) -> None:
+        self._reset()
+        # A child reports its own events; and the parent may have held the lock as it forked.
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        # Re-entrant, because a __del__ that records may run while the lock is held.
+        self._lock = threading.RLock()
+        self._recorded: Counter[str] = Counter()
+        self._delivered: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()
+        self._dropped: Counter[tuple[str, str]] = Counter()
+
+    def count_recorded(self, events: Iterable[Event]) -> None:
+        """Count events that a backend is about to get."""
+        self._count(self._recorded, events)
+
+    def count_delivered(self, events: Iterable[Event]) -> None:
+        """Count events that Topsort, or a backend of another kind, has taken."""
+        self._count(self._delivered, events)
+
+    def count_rejected(self, events: Iterable[Event]) -> None:
+        """Count events that Topsort has refused."""
+        self._count(self._rejected, events)
+
+    def count_dropped(self, kind: str, count: int, reason: str) -> None:
+        """Count events that are given up, for ``reason``."""
+        with self._lock:
+            self._dropped[kind, reason] += count
+
+    def count_refused(self, kind: str, reason: str) -> None:
+        """Count what could not become an event at all: recorded and dropped in one."""
+        with self._lock:
+            self._recorded[kind] += 1
+            self._dropped[kind, reason] += 1
+
+    def get_counts(self) -> dict[str, dict[str, Any]]:
+        """Return by kind: recorded, delivered, rejected, dropped, waiting, and dropped by reason."""
+        with self._lock:
+            return {kind: self._get_kind(kind) for kind in EVENT_KINDS}
+
+    def _get_kind(self, kind: str) -> dict[str, Any]:
+        recorded, delivered = self._recorded[kind], self._delivered[kind]
+        rejected = self._rejected[kind]
+        reasons = {why: count for (of, why), count in self._dropped.items() if of == kind}
+        dropped = sum(reasons.values())
+        return {
+            "recorded": recorded,
+            "delivered": delivered,
+            "rejected": rejected,
+            "dropped": dropped,
+            "waiting": recorded - delivered - rejected - dropped,
+            "reasons": reasons,
+        }
+
+    def _count(self, counter: Counter[str], events: Iterable[Event]) -> None:
+        with self._lock:
+            for event in events:
+                counter[event.kind] += 1
+
+
+accounts = Accounts()

@@ -1,0 +1,48 @@
+"""Connections to Topsort: one a thread, kept alive for as long as the settings stay the same."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from django_topsort.client import TopsortClient
+from django_topsort.conf import topsort_settings
+from django_topsort.exceptions import AuthenticationFailed, TopsortConfigurationError
+
+_thread = threading.local()
+
+
+def post_body(body: bytes) -> None:
+    """Post one request's body to Topsort.
+
+    Raises ApiError; a setting that cannot be used is one that no retry helps.
+    """
+    try:
+        client = get_client()
+    except TopsortConfigurationError as error:
+        failure = AuthenticationFailed(str(error))
+    else:
+        client.post_events(body)
+        return
+    raise failure
+
+
+def get_client() -> TopsortClient:
+    """Return this thread's client for the settings as they are now."""
+    timeout = topsort_settings.TOPSORT_TIMEOUT
+    if isinstance(timeout, list):
+        timeout = tuple(timeout)
+    wanted = (
+        topsort_settings.TOPSORT_API_URL,
+        topsort_settings.get_api_key(),
+        timeout,
+        os.getpid(),
+    )
+    if getattr(_thread, "wanted", None) != wanted:
+        if hasattr(_thread, "client"):
+            _thread.client.close()
+        _thread.wanted = None
+        _thread.client = TopsortClient(*wanted[:3])
+        _thread.wanted = wanted
+    client: TopsortClient = _thread.client
+    return client

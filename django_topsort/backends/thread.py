@@ -1,0 +1,57 @@
+"""The default: background threads post the events, and no request waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from django_topsort.backends.base import BaseEventBackend, encode_body
+from django_topsort.conf import topsort_settings
+from django_topsort.sending.sender import Sender
+from django_topsort.sending.wiring import SenderOptions, Wiring
+
+if TYPE_CHECKING:
+    from django_topsort.events import Event
+
+
+def get_options() -> SenderOptions:
+    """Return the settings of this backend."""
+    return SenderOptions(
+        queue_size=topsort_settings.TOPSORT_QUEUE_SIZE,
+        queue_bytes=topsort_settings.TOPSORT_QUEUE_BYTES,
+        flush_interval=topsort_settings.TOPSORT_FLUSH_INTERVAL,
+        connections=topsort_settings.TOPSORT_CONNECTIONS,
+        shutdown_timeout=topsort_settings.TOPSORT_SHUTDOWN_TIMEOUT,
+    )
+
+
+def post_body(body: bytes) -> None:
+    """Post one request's body: in a background thread, so that no request waits for the import."""
+    from django_topsort.backends import connections
+
+    connections.post_body(body)
+
+
+class EventBackend(BaseEventBackend):
+    """Holds events in memory, at most ``TOPSORT_QUEUE_SIZE``, and posts them in batches.
+
+    A batch goes out when it has 50 of a kind, or ``TOPSORT_FLUSH_INTERVAL`` seconds after its first
+    event, over up to ``TOPSORT_CONNECTIONS`` connections. A process that exits sends the rest for up
+    to ``TOPSORT_SHUTDOWN_TIMEOUT`` seconds; one that is killed loses what it held.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sender = Sender(
+            Wiring(post=post_body, encode=encode_body, report=self.report, options=get_options)
+        )
+
+    def send_events(self, events: Sequence[Event]) -> None:
+        if events:
+            self._sender.put(events)
+
+    def flush(self, timeout: float) -> bool:
+        return self._sender.flush(timeout)
+
+    def close(self) -> None:
+        self._sender.shutdown()

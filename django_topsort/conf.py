@@ -1,0 +1,197 @@
+"""Every ``TOPSORT_*`` setting: its name, type, default and one sentence.
+
+A setting is read from ``django.conf.settings`` each time it is used. Nothing is copied at import and
+nothing is cached, so ``override_settings`` composes and a test never sees an old value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from django_topsort.exceptions import TopsortConfigurationError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+T = TypeVar("T")
+
+DOTTED_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+BACKEND_KEYS = ("default", "impressions", "clicks", "purchases", "pageviews")
+
+
+class Secret(str):
+    """A text that does not show itself: in a repr, a traceback's locals or a pickle."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+    def __reduce__(self) -> NoReturn:
+        message = "a secret is not pickled; make a new client where it is needed"
+        raise TypeError(message)
+
+
+class Setting(Generic[T]):
+    """One setting, as a descriptor that reads it at each use."""
+
+    name: str
+
+    def __init__(self, default: T, doc: str) -> None:
+        self.default = default
+        self.__doc__ = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | T:
+        if instance is None:
+            return self
+        value: T = getattr(settings, self.name, self.default)
+        return value
+
+
+Hook = Callable[..., Any] | str | None
+
+
+class TopsortSettings:
+    """The settings of this package: ``topsort_settings.TOPSORT_TIMEOUT`` reads one."""
+
+    TOPSORT_API_KEY = Setting[Callable[[], str] | str](
+        "", "The marketplace's API key (it starts with TSE_), or a function that returns it."
+    )
+    TOPSORT_API_URL = Setting[str](
+        "https://api.topsort.com", "Where Topsort's API is, without a path and a trailing slash."
+    )
+    TOPSORT_BACKENDS = Setting[Mapping[str, str]](
+        {"default": "django_topsort.backends.thread.EventBackend"},
+        "Which backend sends which kind of event: dotted paths by default, impressions, clicks,"
+        " purchases, pageviews.",
+    )
+    TOPSORT_TIMEOUT = Setting[tuple[float, float] | float](
+        (3.05, 10), "Seconds to wait for a connection and for an answer."
+    )
+    TOPSORT_QUEUE_SIZE = Setting[int](
+        50_000, "How many events the thread backend holds in memory, purchases not counted."
+    )
+    TOPSORT_QUEUE_BYTES = Setting[int](
+        32 * 1024 * 1024, "How many bytes of JSON the events held in memory may make."
+    )
+    TOPSORT_FLUSH_INTERVAL = Setting[float](
+        0.5, "Seconds that the thread backend waits for a batch to fill."
+    )
+    TOPSORT_CONNECTIONS = Setting[int](8, "How many requests the thread backend has in flight.")
+    TOPSORT_SHUTDOWN_TIMEOUT = Setting[float](
+        5.0, "Seconds that a process which ends may spend on what is still queued."
+    )
+    TOPSORT_FILE_PATH = Setting[str | None](
+        None, "The file to which the filebased backend appends one JSON line per event."
+    )
+    TOPSORT_ORDER_READER = Setting[Hook](
+        "django_topsort.purchases.reader.OrderReader",
+        "Reads an order: takes it and returns what was bought, or None.",
+    )
+    TOPSORT_PRODUCT_ID = Setting[Hook](
+        None, "Takes a product and returns its id at Topsort; the primary key by default."
+    )
+    TOPSORT_VENDOR_ID = Setting[Hook](
+        None, "Takes a product or an order line and returns its vendor's id at Topsort."
+    )
+    TOPSORT_CURRENCY = Setting[str | None](
+        None, "The marketplace's currency, such as EUR: orders in another one are not reported."
+    )
+    TOPSORT_USER_ID = Setting[Hook](
+        None, "Takes a request and returns the opaque user id, or None for the cookie's."
+    )
+    TOPSORT_COOKIE_NAME = Setting[str]("tsuid", "The cookie that keeps the opaque user id.")
+    TOPSORT_COOKIE_AGE = Setting[int](365 * 24 * 60 * 60, "Seconds that the cookie lives.")
+    TOPSORT_COOKIE_SECURE = Setting[bool | None](
+        None, "Whether the cookie is for https only; None: when the request came over https."
+    )
+    TOPSORT_COOKIE_SAMESITE = Setting[str]("Lax", "The cookie's SameSite: Lax, Strict or None.")
+    TOPSORT_COOKIE_HTTPONLY = Setting[bool](
+        False, "Whether scripts cannot read the cookie; Topsort's own scripts must."
+    )
+    TOPSORT_COOKIE_DOMAIN = Setting[str | None](
+        None, "The cookie's domain, to share the id between subdomains."
+    )
+    TOPSORT_CONSENT = Setting[Hook](
+        None, "Takes a request and returns whether this shopper may be tracked; yes by default."
+    )
+    TOPSORT_CHANNEL = Setting[str]("onsite", "The channel of events: onsite, offsite, instore.")
+    TOPSORT_CATEGORY_FIELD = Setting[str](
+        "categoryIds", "How categories go out: categoryIds, a list, or categoryId, one string."
+    )
+    TOPSORT_IGNORE_REQUEST = Setting[Hook](
+        None,
+        "Takes a request and returns whether its impressions, clicks and page views count"
+        " for nothing; crawlers, prefetches and HEAD by default.",
+    )
+    TOPSORT_STRICT = Setting[bool | None](
+        None, "Whether a wrong event raises or is logged and left out; None: as DEBUG."
+    )
+    TOPSORT_CLICK_MAX_AGE = Setting[int](
+        7 * 24 * 60 * 60, "Seconds for which a signed click link counts."
+    )
+    TOPSORT_CLICK_WINDOW = Setting[int](
+        30 * 60, "Seconds within which a shopper's further clicks on one link count once."
+    )
+    TOPSORT_CLICK_HOSTS = Setting[Sequence[str]](
+        (), "Hosts besides the shop's own to which a signed click link may lead."
+    )
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether a wrong event raises: ``TOPSORT_STRICT``, or ``DEBUG`` where it is not set."""
+        strict = self.TOPSORT_STRICT
+        return bool(settings.DEBUG if strict is None else strict)
+
+    def get_hook(self, name: str) -> Callable[..., Any] | None:
+        """Return the function that the setting ``name`` stands for, or None where it is not set.
+
+        Raises TopsortConfigurationError when a dotted path cannot be imported.
+        """
+        value = getattr(self, name)
+        if value is None or callable(value):
+            return value  # type: ignore[no-any-return]  # callable() narrows to object
+        try:
+            hook = import_string(value)
+        except (ImportError, AttributeError, TypeError) as error:
+            if name == "TOPSORT_API_KEY":
+                # What cannot be imported may be a key with dots in it, and a key is never shown.
+                message = f"{name}: it looks like a dotted path, but cannot be imported"
+                raise TopsortConfigurationError(message) from None
+            message = f"{name}: {value!r} cannot be imported ({error}); write a dotted path"
+            raise TopsortConfigurationError(message) from error
+        if not callable(hook):
+            message = f"{name}: {value!r} cannot be called; name a function or a class"
+            raise TopsortConfigurationError(message)
+        return hook  # type: ignore[no-any-return]  # import_string() returns Any
+
+    def get_api_key(self) -> Secret:
+        """Return the API key, calling the function where the setting names one.
+
+        A string counts as a dotted path when it looks like one and lacks a key's ``TSE_``.
+        """
+        value = self.TOPSORT_API_KEY
+        if isinstance(value, str) and (
+            value.startswith("TSE_") or not DOTTED_PATH.fullmatch(value)
+        ):
+            return Secret(value)
+        hook = self.get_hook("TOPSORT_API_KEY")
+        return Secret(hook() if hook is not None else "")
+
+
+topsort_settings = TopsortSettings()
+SETTINGS: dict[str, Setting[Any]] = {
+    name: value for name, value in vars(TopsortSettings).items() if isinstance(value, Setting)
+}

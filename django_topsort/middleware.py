@@ -1,0 +1,142 @@
+"""The middleware: gives a request its collector, and hands over when the request is complete."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.utils.cache import patch_vary_headers
+
+from django_topsort.accounts import accounts
+from django_topsort.collector import Collector
+from django_topsort.delivery import deliver_safely, is_blocking
+from django_topsort.reporting import Reporter
+from django_topsort.shoppers import set_shopper_cookie
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from django_topsort.events import Event
+
+logger = logging.getLogger(__name__)
+
+# What a page shows: nobody saw it on a page that failed. A click or an order happened all the same.
+SHOWN_KINDS = frozenset({"impressions", "pageviews"})
+
+_reporter = Reporter(None)
+
+
+class TopsortMiddleware:
+    """Sets ``request.topsort``, keeps the shopper's cookie, and sends a request's events.
+
+    First in ``MIDDLEWARE``, so that it sees the status that goes out. Events are handed over once
+    the response is there, in a ``finally``: the one point that is reached on every server, also
+    when the client leaves or a streaming body fails. ``request_finished`` and ``response.close()``
+    are not: under ASGI neither is called for a body that raises, and a response that an outer
+    middleware replaces is never closed.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(
+        self,
+        get_response: Callable[[HttpRequest], HttpResponseBase]
+        | Callable[[HttpRequest], Awaitable[HttpResponseBase]],
+    ) -> None:
+        self.get_response: Callable[[HttpRequest], Any] = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if self._is_async:
+            return self._call_async(request)
+        visit = Visit(request)
+        try:
+            response = self.get_response(request)
+            visit.see(response)
+        finally:
+            visit.hand_over()
+        return response
+
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        visit = Visit(request, is_async=True)
+        try:
+            response: HttpResponseBase = await self.get_response(request)
+            visit.see(response)
+        finally:
+            visit.hand_over()
+        return response
+
+
+class Visit:
+    """One request on its way through the middleware. Nothing here raises into the page."""
+
+    __slots__ = ("collector", "has_failed", "is_async", "request", "response")
+
+    def __init__(self, request: HttpRequest, *, is_async: bool = False) -> None:
+        self.request = request
+        self.is_async = is_async
+        self.response: HttpResponseBase | None = None
+        self.has_failed = False
+        self.collector = Collector(self.deliver)
+        request.topsort = self.collector  # type: ignore[attr-defined]  # our name on the request
+
+    def see(self, response: HttpResponseBase) -> None:
+        """Note how the request ended, and set the cookie where an id was needed."""
+        self.response = response
+        self.has_failed = response.status_code >= 500
+        shopper = self.collector.found.get("shopper")
+        if shopper is None or shopper.source == "hook":
+            return
+        try:
+            set_shopper_cookie(self.request, response, shopper)
+            patch_vary_headers(response, ["Cookie"])
+        except Exception:
+            logger.exception("cookie not set; are the TOPSORT_COOKIE_* settings right?")
+
+    def hand_over(self) -> None:
+        """Send the events: now, or when the response is out if a backend would hold it up."""
+        if self._can_wait():
+            close = self.request.close
+
+            def close_and_send() -> None:
+                try:
+                    close()
+                finally:
+                    self.collector.close()
+
+            # Django calls it after the last byte, also when another response took this one's place.
+            self.request.close = close_and_send  # type: ignore[method-assign]
+        else:
+            self.collector.close()
+
+    def _can_wait(self) -> bool:
+        """Whether the events should wait for the last byte, and ``request.close()`` will come."""
+        response = self.response
+        if response is None:
+            # The client has left while an async view ran: nothing of the request is ever closed.
+            return False
+        if response.streaming:
+            if self.is_async:
+                return False  # a body that raises is not closed under ASGI
+        elif not len(self.collector):
+            return False
+        try:
+            return is_blocking()
+        except Exception:
+            return False  # no backend: the delivery will say so
+
+    def deliver(self, events: list[Event]) -> None:
+        """Deliver what the collector hands over, less what nobody saw."""
+        if self.has_failed:
+            unseen = [event for event in events if event.kind in SHOWN_KINDS]
+            accounts.count_recorded(unseen)
+            _reporter.dropped(unseen, "server_error")
+            events = [event for event in events if event.kind not in SHOWN_KINDS]
+        if events:
+            deliver_safely(events)

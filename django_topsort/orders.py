@@ -1,0 +1,50 @@
+"""Orders of any shop: say who is placing one, and report it when it is paid."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from django_topsort.purchases.buyers import get_request_buyer, remember_buyer
+from django_topsort.tracking import track_purchase
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+__all__ = ["remember_shopper", "report_order"]
+
+logger = logging.getLogger(__name__)
+
+
+def report_order(
+    order: Any, request: HttpRequest | None = None, opaque_user_id: str | None = None
+) -> None:
+    """Report ``order`` as a purchase when its transaction commits, as the order_paid signal does.
+
+    For whatever announces an order in its own way: a webhook, a command, another package's signal.
+    The same order may be reported again; its number is the event's id, so Topsort counts it once.
+    Never raises.
+    """
+    track_purchase(order, request, opaque_user_id=opaque_user_id)
+
+
+def remember_shopper(request: HttpRequest, order_or_key: Any) -> bool:
+    """Keep who is placing an order, for when it is paid in another request; return whether it is kept.
+
+    ``order_or_key`` is the order or its number. Nothing is kept of a client that brought no id, of
+    staff, or without consent. Never raises.
+    """
+    try:
+        buyer = get_request_buyer(request, order_or_key)
+        if buyer is None:
+            logger.info("shopper not remembered reason=unknown")
+            return False
+        return remember_buyer(
+            order_or_key,
+            buyer.opaque_user_id,
+            device_type=buyer.device_type,
+            channel=buyer.channel,
+        )
+    except Exception:
+        logger.exception("shopper not remembered")
+        return False

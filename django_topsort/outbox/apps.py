@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class OutboxConfig(AppConfig):
+    """Add ``"django_topsort.outbox"`` to ``INSTALLED_APPS`` and migrate."""
+
+    name = "django_topsort.outbox"
+    label = "topsort_outbox"
+    verbose_name = _("Topsort outbox")
+    default_auto_field = "django.db.models.BigAutoField"

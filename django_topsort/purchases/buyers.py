@@ -1,0 +1,263 @@
+"""Whose an order is: kept while the shopper is there, found again when the order is reported.
+
+An order is known by its own number alone: the one that the reader finds on it, which becomes the
+purchase's id. So a shopper can be remembered under the number before there is an order
+(``remember_buyer("1001", ...)``), and found for the order that bears it afterwards. Two models of
+orders in one project must not share numbers, as their purchases must not share ids: a reader's
+``get_key`` tells them apart (``f"tickets/{order.pk}"``).
+
+Buyers are kept in the optional app ``django_topsort.outbox``, where it is installed. Else they are
+in Django's default cache for 30 days, which is the weaker form: a cache of local memory is not
+shared by processes, every cache may forget early, and none of them rolls back with the order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from django.apps import apps
+from django.core.cache import cache
+from django.db import router, transaction
+
+from django_topsort.conf import topsort_settings
+from django_topsort.purchases.reader import OrderReader, get_reader
+from django_topsort.purchases.values import is_plain_id, read_id
+from django_topsort.shoppers import MAX_SHOPPER_ID, get_shopper, has_consent
+from django_topsort.visits import get_device_type
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+    from django.http import HttpRequest
+
+logger = logging.getLogger(__name__)
+
+OUTBOX_APP = "django_topsort.outbox"
+CACHE_SECONDS = 30 * 24 * 60 * 60
+MAX_KEY = 255  # characters, as many as the outbox's column has
+
+Source = Literal["argument", "order", "remembered", "request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buyer:
+    """Who ordered.
+
+    ``opaque_user_id``: 1 to 64 characters. ``device_type`` and ``channel``: with what and where, as
+    far as it is known. ``source``: how the id is known.
+    """
+
+    opaque_user_id: str
+    device_type: str | None = None
+    channel: str | None = None
+    source: Source
+
+
+def find_buyer(
+    order: Any, request: HttpRequest | None = None, *, opaque_user_id: str | None = None
+) -> Buyer | None:
+    """Return who made ``order``, or None where nobody knows: nothing is invented.
+
+    The first of these counts: ``opaque_user_id``; what the reader finds on the order; who was
+    remembered for it; the shopper of ``request``, if that is the shopper's own
+    (``get_request_buyer``).
+    """
+    if opaque_user_id is not None:
+        own = get_request_buyer(request, order) if request is not None else None
+        return Buyer(
+            opaque_user_id=opaque_user_id,
+            device_type=own.device_type if own else None,
+            channel=own.channel if own else None,
+            source="argument",
+        )
+    buyer = _read_buyer(order) or get_remembered_buyer(order)
+    if buyer is None and request is not None:
+        buyer = get_request_buyer(request, order)
+    return buyer
+
+
+def get_request_buyer(request: HttpRequest, order: Any = None) -> Buyer | None:
+    """Return the shopper who makes ``request``, or None where that need not be who ordered.
+
+    A bank's webhook brings no cookie, and an id made in this request would name the bank. A member
+    of the staff acts for others, and so does an account other than the order's. ``order`` may be a
+    number, or None, while there is none. A shopper who may not be tracked is nobody here.
+    """
+    user = getattr(request, "user", None)
+    if getattr(user, "is_staff", False) or not has_consent(request):
+        return None
+    owner = None if order is None or is_plain_id(order) else _get_duck_reader().get_user(order)
+    if owner is not None and not _is_same_user(owner, user):
+        return None
+    shopper = get_shopper(request)
+    if shopper.source == "minted":
+        return None
+    return Buyer(
+        opaque_user_id=shopper.opaque_user_id,
+        device_type=get_device_type(request),
+        channel=topsort_settings.TOPSORT_CHANNEL,
+        source="request",
+    )
+
+
+def _is_same_user(owner: Any, user: Any) -> bool:
+    if user is None:
+        return False
+    if is_plain_id(owner):
+        return str(owner) == str(getattr(user, "pk", None))
+    return bool(owner == user)
+
+
+def remember_buyer(
+    order_or_key: Any,
+    opaque_user_id: str,
+    *,
+    device_type: str | None = None,
+    channel: str | None = None,
+) -> bool:
+    """Keep who is making an order, given as the order or as its number; return whether it is kept.
+
+    Later calls for the same order replace what earlier ones said. With the outbox app the row
+    belongs to the caller's transaction, and is gone if that is rolled back. A broken database or
+    cache is logged, and breaks no checkout.
+    """
+    key = get_order_key(order_or_key)
+    if not key:
+        logger.error(
+            "shopper not remembered: type=%s reason=no_number", type(order_or_key).__name__
+        )
+        return False
+    if not 0 < len(opaque_user_id) <= MAX_SHOPPER_ID:
+        logger.error(
+            "shopper not remembered: order=%s reason=invalid_id length=%s, it must have 1 to %s"
+            " characters",
+            key,
+            len(opaque_user_id),
+            MAX_SHOPPER_ID,
+        )
+        return False
+    values = {
+        "opaque_user_id": opaque_user_id,
+        "device_type": device_type or "",
+        "channel": channel or "",
+    }
+    return _write_row(key, values) or _write_cache(key, values)
+
+
+def get_remembered_buyer(order_or_key: Any) -> Buyer | None:
+    """Return who was remembered for an order, given as the order or as its number."""
+    key = get_order_key(order_or_key)
+    # What the outbox could not take is in the cache, as is what precedes its installation.
+    values = (_read_row(key) or _read_cache(key)) if key else None
+    if values is None:
+        return None
+    return Buyer(
+        opaque_user_id=values["opaque_user_id"],
+        device_type=values["device_type"] or None,
+        channel=values["channel"] or None,
+        source="remembered",
+    )
+
+
+def get_order_key(order_or_key: Any) -> str:
+    """Return the number by which an order's buyer is known, ``""`` where it has none.
+
+    A number longer than 255 characters is replaced by its SHA-256 digest.
+    """
+    if is_plain_id(order_or_key):
+        key = read_id(order_or_key) or ""
+    else:
+        key = str(_get_duck_reader().get_key(order_or_key) or "").strip()
+    return key if len(key) <= MAX_KEY else hashlib.sha256(key.encode()).hexdigest()
+
+
+def _get_duck_reader() -> Any:
+    """Return the configured reader if it can be asked for single facts, else the default one.
+
+    A plain function reads a whole order or nothing, and an order without lines is not readable yet
+    when its shopper is to be remembered.
+    """
+    reader = get_reader()
+    return reader if isinstance(reader, OrderReader) else OrderReader()
+
+
+def _read_buyer(order: Any) -> Buyer | None:
+    """Return the buyer whom the order itself names."""
+    reader = get_reader()
+    facts: Any = None
+    if not isinstance(reader, OrderReader):
+        try:
+            facts = reader(order)
+        except Exception:
+            # It may be announced before it can be read; the report will read it again, and say so.
+            logger.debug("order not readable yet: type=%s", type(order).__name__, exc_info=True)
+    if facts is not None and facts.opaque_user_id:
+        found = facts.opaque_user_id, facts.device_type, facts.channel
+    else:
+        duck = _get_duck_reader()
+        found = duck.get_opaque_user_id(order), duck.get_device_type(order), duck.get_channel(order)
+    if not found[0]:
+        return None
+    return Buyer(opaque_user_id=found[0], device_type=found[1], channel=found[2], source="order")
+
+
+def _get_model() -> type[Model] | None:
+    if not apps.is_installed(OUTBOX_APP):
+        return None
+    return apps.get_model("topsort_outbox", "RememberedShopper")
+
+
+def _write_row(key: str, values: dict[str, str]) -> bool:
+    model = _get_model()
+    if model is None:
+        return False
+    using = router.db_for_write(model)
+    try:
+        # A savepoint: without it a missing table would spoil the transaction of the checkout.
+        with transaction.atomic(using=using):
+            rows = model._default_manager.using(using)
+            rows.update_or_create(order_key=key, defaults=values)
+    except Exception:
+        logger.exception("shopper not kept in the outbox: order=%s; is it migrated?", key)
+        return False
+    return True
+
+
+def _read_row(key: str) -> dict[str, str] | None:
+    model = _get_model()
+    if model is None:
+        return None
+    # Where it was written, because a replica may not have it yet.
+    using = router.db_for_write(model)
+    try:
+        with transaction.atomic(using=using):
+            rows = model._default_manager.using(using).filter(order_key=key)
+            return rows.values("opaque_user_id", "device_type", "channel").first()
+    except Exception:
+        logger.exception("shopper not read from the outbox: order=%s; is it migrated?", key)
+        return None
+
+
+def _write_cache(key: str, values: dict[str, str]) -> bool:
+    try:
+        cache.set(_build_cache_key(key), values, CACHE_SECONDS)
+    except Exception:
+        logger.exception("shopper not kept in the cache: order=%s", key)
+        return False
+    return True
+
+
+def _read_cache(key: str) -> dict[str, str] | None:
+    try:
+        values: dict[str, str] | None = cache.get(_build_cache_key(key))
+    except Exception:
+        logger.exception("shopper not read from the cache: order=%s", key)
+        return None
+    return values
+
+
+def _build_cache_key(key: str) -> str:
+    # A digest, because memcached takes no spaces and at most 250 characters.
+    return f"topsort:buyer:{hashlib.sha256(key.encode()).hexdigest()}"

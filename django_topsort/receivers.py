@@ -1,0 +1,77 @@
+"""Receivers of the signals that shops send."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Model
+
+from django_topsort.orders import remember_shopper, report_order
+from django_topsort.signals import click, impression, order_paid, order_placed, pageview
+from django_topsort.tracking import track_click, track_impression, track_pageview
+
+if TYPE_CHECKING:
+    from django.dispatch import Signal
+    from django.http import HttpRequest
+
+
+def handle_impression(
+    sender: object, signal: Signal, request: HttpRequest | None = None, **fields: Any
+) -> None:
+    """Report what ``impression.send()`` says, as ``track_impression`` does."""
+    track_impression(request, **fields)  # type: ignore[arg-type]  # None is refused there
+
+
+def handle_click(
+    sender: object, signal: Signal, request: HttpRequest | None = None, **fields: Any
+) -> None:
+    """Report what ``click.send()`` says, as ``track_click`` does."""
+    track_click(request, **fields)  # type: ignore[arg-type]  # None is refused there
+
+
+def handle_pageview(
+    sender: object, signal: Signal, request: HttpRequest | None = None, **fields: Any
+) -> None:
+    """Report what ``pageview.send()`` says, as ``track_pageview`` does."""
+    track_pageview(request, **fields)  # type: ignore[arg-type]  # None is refused there
+
+
+def handle_order_placed(
+    sender: object, order: Any = None, request: HttpRequest | None = None, **kwargs: Any
+) -> None:
+    """Remember who is placing the order that ``order_placed.send()`` names."""
+    if request is not None:
+        remember_shopper(request, get_order(sender, order, kwargs))
+
+
+def handle_order_paid(
+    sender: object,
+    order: Any = None,
+    request: HttpRequest | None = None,
+    opaque_user_id: str | None = None,
+    **kwargs: Any,
+) -> None:
+    """Report the order that ``order_paid.send()`` names, when its transaction commits."""
+    report_order(get_order(sender, order, kwargs), request, opaque_user_id)
+
+
+def get_order(sender: object, order: Any, kwargs: dict[str, Any]) -> Any:
+    """Return the order: shops' own signals call it ``instance``, or send it as the sender."""
+    if order is not None:
+        return order
+    instance = kwargs.get("instance")
+    if instance is not None:
+        return instance
+    return sender if isinstance(sender, Model) else None
+
+
+def connect() -> None:
+    """Connect the receivers; once, however often it is called."""
+    for signal, receiver in (
+        (impression, handle_impression),
+        (click, handle_click),
+        (pageview, handle_pageview),
+        (order_placed, handle_order_placed),
+        (order_paid, handle_order_paid),
+    ):
+        signal.connect(receiver, dispatch_uid=f"django_topsort.{receiver.__name__}")

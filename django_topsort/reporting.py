@@ -1,0 +1,158 @@
+"""Saying what became of events: in the accounts, by a signal, and in the log.
+
+The log gets one line per reason and kind in a minute, with how many like it were left out, and never
+an event's content, the shopper's id or the API key.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django_topsort.accounts import accounts
+from django_topsort.exceptions import InvalidEvent
+from django_topsort.signals import events_delivered, events_dropped, events_rejected
+
+if TYPE_CHECKING:
+    from django.dispatch import Signal
+
+    from django_topsort.events import Event
+    from django_topsort.exceptions import ApiError
+
+logger = logging.getLogger(__name__)
+
+QUIET_SECONDS = 60.0
+MAX_KEYS = 1000  # an errCode comes from outside
+
+
+class LogLimit:
+    """One line per key in a minute; the next line says how many were left out."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lines: dict[tuple[str, ...], tuple[float, int]] = {}
+
+    def log(self, level: int, key: tuple[str, ...], message: str, *values: object) -> None:
+        """Log ``message`` unless one with ``key`` was logged within the last minute.
+
+        Two threads may both log a first line: a lock would not be worth what it costs.
+        """
+        now = self._clock()
+        since, left_out = self._lines.get(key, (None, 0))
+        if since is not None and now - since < QUIET_SECONDS:
+            self._lines[key] = (since, left_out + 1)
+            return
+        if len(self._lines) >= MAX_KEYS:
+            self._lines.clear()
+        self._lines[key] = (now, 0)
+        logger.log(level, f"{message} left_out=%s", *values, left_out)
+
+
+class Reporter:
+    """Says what became of the events of one backend; ``sender`` is that backend's class."""
+
+    def __init__(self, sender: type | None, limit: LogLimit | None = None) -> None:
+        self.sender = sender
+        self._limit = limit or log_limit
+        # A receiver may record, flush or fail in turn; what it causes is not announced again.
+        self._thread = threading.local()
+
+    def delivered(self, events: Sequence[Event]) -> None:
+        """Say that Topsort has taken ``events``."""
+        accounts.count_delivered(events)
+        logger.debug("delivered events=%s", len(events))
+        if events_delivered.receivers:
+            self._announce(events_delivered, events=list(events))
+
+    def rejected(self, events: Sequence[Event], error: ApiError) -> None:
+        """Say that Topsort has refused ``events``, and why."""
+        accounts.count_rejected(events)
+        for kind in sorted({event.kind for event in events}):
+            level = logging.ERROR if kind == "purchases" else logging.WARNING
+            self._limit.log(
+                level, ("rejected", kind, error.err_code), "rejected kind=%s error=%s", kind, error
+            )
+        self._announce(events_rejected, events=list(events), error=error)
+
+    def dropped(self, events: Sequence[Event], reason: str) -> None:
+        """Say that ``events`` are given up, and why."""
+        by_kind: dict[str, list[Event]] = {}
+        for event in events:
+            by_kind.setdefault(event.kind, []).append(event)
+        for kind, some in by_kind.items():
+            accounts.count_dropped(kind, len(some), reason)
+            self._say_dropped(kind, len(some), reason, some)
+
+    def disabled(self, events: Sequence[Event]) -> None:
+        """Say that ``events`` go nowhere because the shop wants it so: counted, not announced."""
+        for event in events:
+            accounts.count_dropped(event.kind, 1, "disabled")
+
+    def failed(self, error: ApiError, count: int) -> None:
+        """Say that a request failed, and that ``count`` events wait for another."""
+        self._limit.log(
+            logging.ERROR if error.configuration else logging.WARNING,
+            ("failed", type(error).__name__),
+            "request failed waiting=%s error=%s %s",
+            count,
+            type(error).__name__,
+            error,
+        )
+
+    def refused(self, kind: str, error: Exception) -> None:
+        """Say that no event of ``kind`` could be made of what was given, and why.
+
+        The field and the rule are logged, and of the value its type: it may be personal.
+        """
+        if isinstance(error, InvalidEvent):
+            given = type(error.value).__name__
+            detail = f"field={error.field} given={given}: {error.rule}"
+            self.left_out(kind, "invalid", detail, key=error.field)
+        else:
+            name = type(error).__name__
+            self.left_out(kind, "invalid", f"error={name} of a function of the shop's", key=name)
+
+    def left_out(self, kind: str, reason: str, detail: str, key: str = "") -> None:
+        """Say that there is no event of ``kind`` where there should be one, for ``reason``.
+
+        Within a minute only the first of each ``key`` is logged.
+        """
+        accounts.count_refused(kind, reason)
+        self._limit.log(
+            logging.ERROR,
+            (reason, kind, key or detail),
+            "left out kind=%s reason=%s %s",
+            kind,
+            reason,
+            detail,
+        )
+        self._announce(events_dropped, kind=kind, count=1, reason=reason, events=[])
+
+    def _say_dropped(self, kind: str, count: int, reason: str, events: list[Event]) -> None:
+        is_purchase = kind == "purchases"
+        self._limit.log(
+            logging.ERROR if is_purchase else logging.WARNING,
+            ("dropped", kind, reason),
+            "dropped kind=%s reason=%s count=%s ids=%s",
+            kind,
+            reason,
+            count,
+            # A purchase's id is its order's number, by which it can be reported again.
+            ",".join(event.id for event in events[:10]) if is_purchase else "-",
+        )
+        self._announce(events_dropped, kind=kind, count=count, reason=reason, events=events)
+
+    def _announce(self, signal: Signal, **facts: Any) -> None:
+        if getattr(self._thread, "is_announcing", False):
+            return
+        self._thread.is_announcing = True
+        try:
+            signal.send_robust(sender=self.sender, **facts)
+        finally:
+            self._thread.is_announcing = False
+
+
+log_limit = LogLimit()

@@ -1,0 +1,87 @@
+"""When to stop asking Topsort, and when to ask again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django_topsort.exceptions import ApiError
+
+FAILURES_TO_OPEN = 5  # failed batches in a row
+# A pause grows with the outage, to a fifth of it: after 20 seconds without Topsort its return is
+# noticed within 4, after an hour within 60.
+SHORTEST_PAUSE = 4.0
+LONGEST_PAUSE = 60.0
+PART_OF_OUTAGE = 0.2
+CONFIGURATION_PAUSE = 60.0
+LONGEST_RETRY_AFTER = 300.0
+
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 30.0
+
+
+def get_backoff(attempts: int, rand: Callable[[], float] = random.random) -> float:
+    """Return the seconds to wait after ``attempts`` failures: full jitter up to 0.5 s * 2**n, <= 30 s.
+
+    Jitter, because all processes of a shop fail at the same moment and must not return at once.
+    """
+    limit = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(attempts, 16))
+    return max(0.05, limit * rand())
+
+
+class Circuit:
+    """Lets requests through while Topsort answers, and one at a time when it has stopped to.
+
+    Not safe between threads: the sender holds its lock.
+    """
+
+    def __init__(self, rand: Callable[[], float] = random.random) -> None:
+        self._rand = rand
+        self._failures = 0
+        self._failing_since = 0.0
+        self._open_until: float | None = None
+        self._is_probing = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether Topsort is taken to be unable to answer."""
+        return self._open_until is not None
+
+    def get_delay(self, now: float) -> float | None:
+        """Return the seconds until a request may go out: 0 for now, None while a probe is out."""
+        if self._open_until is None:
+            return 0.0
+        if self._is_probing:
+            return None
+        return max(0.0, self._open_until - now)
+
+    def start(self) -> bool:
+        """Note that a request goes out; return whether it is a probe, which should be small."""
+        self._is_probing = self.is_open
+        return self._is_probing
+
+    def succeed(self) -> None:
+        """Note that Topsort answered: what it said of the events does not matter here."""
+        self._failures = 0
+        self._open_until = None
+        self._is_probing = False
+
+    def fail(self, error: ApiError, now: float) -> None:
+        """Note that a batch came back for a reason that is not its own."""
+        self._is_probing = False
+        if not self._failures:
+            self._failing_since = now
+        self._failures += 1
+        pause = 0.0
+        if error.configuration:
+            pause = CONFIGURATION_PAUSE
+        elif self._failures >= FAILURES_TO_OPEN or self._open_until is not None:
+            outage = now - self._failing_since
+            pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, outage * PART_OF_OUTAGE))
+            pause *= 0.5 + self._rand() / 2
+        if error.retry_after is not None:
+            pause = max(pause, min(error.retry_after, LONGEST_RETRY_AFTER))
+        if pause > 0:
+            self._open_until = max(self._open_until or 0.0, now + pause)

@@ -1,0 +1,74 @@
+"""Who the shopper is: an opaque id that is the same in auctions, impressions, clicks and purchases.
+
+The id is kept in a first-party cookie that the server sets, under the name that Topsort's own scripts
+use, so that server and browser agree. It says nothing about the person (``OpaqueUserID``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from django_topsort.conf import topsort_settings
+from django_topsort.exceptions import InvalidEvent
+from django_topsort.ids import build_id
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponseBase
+
+MAX_SHOPPER_ID = 64  # characters, because Topsort's link-users endpoint takes no more
+SHOPPER_ID = re.compile(r"[A-Za-z0-9._~+/=:-]{1,64}", re.ASCII)
+
+
+class Shopper(NamedTuple):
+    """A shopper's opaque user id and where it comes from.
+
+    ``source``: ``"hook"`` (``TOPSORT_USER_ID``), ``"cookie"`` (the client brought it) or ``"minted"``
+    (made in this request, for a client that brought none: never proof of who is ordering).
+    """
+
+    opaque_user_id: str
+    source: Literal["hook", "cookie", "minted"]
+
+
+def get_shopper(request: HttpRequest) -> Shopper:
+    """Return who makes this request, with a new id for a client that brings none.
+
+    Each call without a cookie makes a new id: callers keep what they got for as long as the request
+    lasts. Raises InvalidEvent when ``TOPSORT_USER_ID`` returns what cannot be an id.
+    """
+    hook = topsort_settings.get_hook("TOPSORT_USER_ID")
+    if hook is not None:
+        value = hook(request)
+        if value is not None and value != "":
+            text = str(value)
+            if len(text) > MAX_SHOPPER_ID:
+                rule = f"it must have 1 to {MAX_SHOPPER_ID} characters; return a hash of it"
+                raise InvalidEvent("TOPSORT_USER_ID", value, rule)
+            return Shopper(text, "hook")
+    brought = request.COOKIES.get(topsort_settings.TOPSORT_COOKIE_NAME, "")
+    # A cookie comes from anybody: what is not an id is replaced, and never sent on or echoed.
+    if SHOPPER_ID.fullmatch(brought):
+        return Shopper(brought, "cookie")
+    return Shopper(build_id(), "minted")
+
+
+def has_consent(request: HttpRequest) -> bool:
+    """Return whether this shopper may be tracked, as ``TOPSORT_CONSENT`` says; yes by default."""
+    hook = topsort_settings.get_hook("TOPSORT_CONSENT")
+    return True if hook is None else bool(hook(request))
+
+
+def set_shopper_cookie(request: HttpRequest, response: HttpResponseBase, shopper: Shopper) -> None:
+    """Keep the shopper's id in the cookie for another year."""
+    secure = topsort_settings.TOPSORT_COOKIE_SECURE
+    response.set_cookie(
+        topsort_settings.TOPSORT_COOKIE_NAME,
+        shopper.opaque_user_id,
+        max_age=topsort_settings.TOPSORT_COOKIE_AGE,
+        path="/",  # or each directory of the shop would get an id of its own
+        domain=topsort_settings.TOPSORT_COOKIE_DOMAIN,
+        secure=request.is_secure() if secure is None else secure,
+        httponly=topsort_settings.TOPSORT_COOKIE_HTTPONLY,
+        samesite=topsort_settings.TOPSORT_COOKIE_SAMESITE,  # type: ignore[arg-type]  # a check says which
+    )

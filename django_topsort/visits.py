@@ -1,0 +1,73 @@
+"""What a request tells about a visit: the path, the device, and whether a person makes it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from django_topsort.conf import topsort_settings
+from django_topsort.fields import MAX_TEXT
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from django_topsort.events import DeviceType
+
+MAX_USER_AGENT = 1024  # characters looked at: the header comes from anybody
+
+# Tablets count as mobile: Topsort knows no third kind (the DeviceType schema).
+MOBILE_AGENT = re.compile(
+    r"Mobi|Android|iPhone|iPad|iPod|Tablet|Silk/|Kindle|PlayBook|Opera Mini|IEMobile|webOS",
+    re.IGNORECASE,
+)
+# What calls itself a crawler, a preview or a monitor. Phones by Cubot are none. A program that does
+# not say what it is (curl, an HTTP library) is not told apart here, nor is a client without a name.
+CRAWLER_AGENT = re.compile(
+    r"(?<!cu)bot\b|(?<!cu)bot[/_;-]|crawl|spider|slurp|archiver|facebookexternalhit|WhatsApp/"
+    r"|Mediapartners|Google-(?:Read|Inspection|Safety)|APIs-Google|FeedFetcher|Lighthouse|PageSpeed"
+    r"|bingpreview|Yandex(?:Images|Metrika|Direct|Market|News)|Embedly|Qwantify|Pingdom|UptimeRobot"
+    r"|StatusCake|Scrapy",
+    re.IGNORECASE,
+)
+
+
+def get_path(request: HttpRequest) -> str:
+    """Return the path of the request's URL, without its query string, at most 2048 characters.
+
+    A query string may hold search texts and e-mail addresses, and Topsort asks for the pathname
+    alone (``Placement.path``).
+    """
+    return request.path[:MAX_TEXT] or "/"
+
+
+def get_device_type(request: HttpRequest) -> DeviceType:
+    """Return ``"mobile"`` or ``"desktop"``; a tablet counts as mobile.
+
+    ``Sec-CH-UA-Mobile`` says it where the browser sends it, else the user agent does. An Android
+    tablet's Chrome sends ``?0`` there, so that only ``?1`` ends the search.
+    """
+    if request.META.get("HTTP_SEC_CH_UA_MOBILE") == "?1":
+        return "mobile"
+    agent = request.META.get("HTTP_USER_AGENT", "")[:MAX_USER_AGENT]
+    return "mobile" if MOBILE_AGENT.search(agent) else "desktop"
+
+
+def get_ignore_reason(request: HttpRequest) -> str | None:
+    """Return why no person sees the answer to this request, or None when one may.
+
+    ``"head"``: a HEAD request has no body. ``"prefetch"``: the browser fetches in advance, and asks
+    again or tells nobody when the page is shown. ``"crawler"``: a program. ``"hook"``:
+    ``TOPSORT_IGNORE_REQUEST`` says so; where it is set, it decides alone.
+    """
+    hook = topsort_settings.get_hook("TOPSORT_IGNORE_REQUEST")
+    if hook is not None:
+        return "hook" if hook(request) else None
+    if request.method == "HEAD":
+        return "head"
+    meta = request.META
+    # Sec-Purpose: "prefetch", "prefetch;prerender"; Purpose: Safari and old Chrome; X-Moz: Firefox.
+    for header in ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ"):
+        if "pre" in meta.get(header, "").lower():
+            return "prefetch"
+    agent = meta.get("HTTP_USER_AGENT", "")[:MAX_USER_AGENT]
+    return "crawler" if CRAWLER_AGENT.search(agent) else None

@@ -1,0 +1,120 @@
+"""The body of ``POST /v2/events``: events to JSON and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from django_topsort.events import (
+    EVENT_KINDS,
+    Click,
+    Event,
+    Impression,
+    PageView,
+    Part,
+    Purchase,
+)
+from django_topsort.exceptions import InvalidEvent
+
+CATEGORY_FIELDS = ("categoryIds", "categoryId")
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class EventsRequest(Part, kw_only=True):
+    """One request's events by kind (``EventsRequest``); Topsort takes at most 50 of each."""
+
+    impressions: tuple[Impression, ...] = ()
+    clicks: tuple[Click, ...] = ()
+    purchases: tuple[Purchase, ...] = ()
+    pageviews: tuple[PageView, ...] = ()
+
+    def __iter__(self) -> Iterator[Event]:
+        yield from self.impressions
+        yield from self.clicks
+        yield from self.purchases
+        yield from self.pageviews
+
+    def __len__(self) -> int:
+        return sum(len(getattr(self, kind)) for kind in EVENT_KINDS)
+
+
+_decoder = msgspec.json.Decoder(EventsRequest)
+
+
+def build_request(events: Iterable[Event]) -> EventsRequest:
+    """Return the request that holds ``events``, by kind and in their order."""
+    by_kind: dict[str, list[Any]] = {}
+    for event in events:
+        by_kind.setdefault(event.kind, []).append(event)
+    return EventsRequest(**{kind: tuple(some) for kind, some in by_kind.items()})
+
+
+def encode_request(request: EventsRequest, category_field: str = "categoryIds") -> bytes:
+    """Return the JSON of ``request``.
+
+    ``category_field="categoryId"`` writes the older form that a part of Topsort's documentation
+    shows: one string, the first of the categories.
+    """
+    return _encode(request, category_field)
+
+
+def encode_event(event: Event, category_field: str = "categoryIds") -> bytes:
+    """Return the JSON of one event, as it stands in a request's list."""
+    return _encode(event, category_field)
+
+
+def decode_request(body: bytes | str) -> EventsRequest:
+    """Return the events of a request's JSON, with ``categoryId`` or ``categoryIds``.
+
+    Raises InvalidEvent, which names the field, for whatever is not such a request.
+    """
+    try:
+        try:
+            return _decoder.decode(body)
+        except msgspec.ValidationError:
+            # Only what the older form may have refused is looked at again, in the slower way.
+            content = _rename_categories(_LOOSE.decode(body))
+            return msgspec.convert(content, EventsRequest)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if isinstance(error.__cause__, InvalidEvent):
+            raise error.__cause__ from None
+        raise InvalidEvent("body", body, f"it must be an events request: {error}") from None
+
+
+# Numbers are kept as text's exact values: a float would alter a price on its way through.
+_LOOSE = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _encode(part: Part, category_field: str) -> bytes:
+    if category_field == "categoryIds":
+        return _encoder.encode(part)
+    content = msgspec.to_builtins(part, builtin_types=(Decimal,))
+    for placement in _find_placements(content):
+        categories = placement.pop("categoryIds", None)
+        if categories:
+            placement["categoryId"] = categories[0]
+    return _encoder.encode(content)
+
+
+def _rename_categories(content: Any) -> Any:
+    for placement in _find_placements(content):
+        if "categoryId" in placement and "categoryIds" not in placement:
+            placement["categoryIds"] = placement.pop("categoryId")
+    return content
+
+
+def _find_placements(content: Any) -> Iterator[dict[str, Any]]:
+    """Yield the placements in a request's or an event's plain content, whatever shape it has."""
+    if not isinstance(content, dict):
+        return
+    if isinstance(content.get("placement"), dict):
+        yield content["placement"]
+    for kind in ("impressions", "clicks"):
+        events = content.get(kind)
+        for event in events if isinstance(events, list | tuple) else ():
+            if isinstance(event, dict) and isinstance(event.get("placement"), dict):
+                yield event["placement"]

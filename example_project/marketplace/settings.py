@@ -1,0 +1,77 @@
+"""Settings of the example shop: a plain Django project, and what Topsort needs, marked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DEBUG = os.environ.get("SHOP_DEBUG", "1") == "1"
+SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "only-good-enough-for-development")
+ALLOWED_HOSTS = os.environ.get("SHOP_HOSTS", "localhost 127.0.0.1 [::1]").split()
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_topsort",  # Topsort: the events
+    "django_topsort.outbox",  # Topsort: remembers who ordered, until the order is paid
+    "shop",
+]
+
+MIDDLEWARE = [
+    "django_topsort.middleware.TopsortMiddleware",  # Topsort: first, it sees the final status
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "marketplace.urls"
+WSGI_APPLICATION = "marketplace.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",  # Topsort: the tags read the request
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "shop.context_processors.shop",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("SHOP_DATABASE", str(BASE_DIR / "shop.sqlite3")),
+        # A second writer waits for its turn instead of failing halfway through a transaction.
+        "OPTIONS": {"transaction_mode": "IMMEDIATE"},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "static/"
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "shop:home"
+LOGOUT_REDIRECT_URL = "shop:home"
+
+# Topsort: where the events go, and the key. The defaults suit `manage.py topsort_fake_api`.
+TOPSORT_API_URL = os.environ.get("TOPSORT_API_URL", "http://127.0.0.1:8787")
+TOPSORT_API_KEY = os.environ.get("TOPSORT_API_KEY", "TSE_development")
+# Topsort: a product is known there under the id of the catalogue that it was given, not our key.
+TOPSORT_PRODUCT_ID = "shop.models.get_topsort_id"

@@ -1,0 +1,13 @@
+"""The URLs of the example project."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("shop.urls")),
+    path("login/", LoginView.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("topsort/", include("django_topsort.urls")),  # Topsort: the links that count clicks
+]

@@ -1,0 +1,1 @@
+"""What `demo.py` is made of: the servers, a small browser, the shoppers and the verdict."""

@@ -1,0 +1,157 @@
+"""What the fake API received, held against what the shoppers did: a table and a verdict."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import requests
+
+from walkthrough.shoppers import Visit
+
+KINDS = {
+    "impressions": "impression",
+    "clicks": "click",
+    "purchases": "purchase",
+    "pageviews": "page view",
+}
+SHOWN_OF_A_KIND = 4
+TAKEN = "204 taken"
+HEAD = ("kind", "id", "user", "product", "status")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event as the API took it."""
+
+    kind: str
+    fields: dict[str, Any]
+
+    @property
+    def bid(self) -> str | None:
+        return self.fields.get("resolvedBidId")
+
+    @property
+    def items(self) -> list[tuple[int, Decimal]]:
+        """Quantity and price of what was bought."""
+        items = self.fields.get("items", [])
+        return [(item.get("quantity", 1), Decimal(str(item["unitPrice"]))) for item in items]
+
+    @property
+    def total(self) -> Decimal:
+        return sum((quantity * price for quantity, price in self.items), Decimal(0))
+
+    @property
+    def product(self) -> str:
+        """What the event is about, in a few characters."""
+        if self.kind == "purchases":
+            ids = [item["productId"] for item in self.fields["items"]]
+            lines = [
+                f"{quantity} {id_}" for id_, (quantity, _) in zip(ids, self.items, strict=True)
+            ]
+            return f"{', '.join(lines)}: {self.total:.2f}"
+        if self.kind == "pageviews":
+            return f"{self.fields['page']['type']} {self.fields['page']['pageId']}"
+        product = self.fields.get("entity", {}).get("id", "")
+        return " ".join(filter(None, [product, self.bid and f"bid {shorten(self.bid)}"]))
+
+
+@dataclass(frozen=True)
+class Received:
+    """Everything that reached the API; what was refused is told as a reason for each request."""
+
+    events: list[Event]
+    refused: list[str]
+
+    def count(self, visit: Visit) -> Counter[str]:
+        return Counter(event.kind for event in self.get_events(visit))
+
+    def get_events(self, visit: Visit, kind: str | None = None) -> list[Event]:
+        return [
+            event
+            for event in self.events
+            if event.fields["opaqueUserId"] == visit.opaque_user_id and kind in {None, event.kind}
+        ]
+
+
+def wait_for_events(api_url: str, visits: list[Visit], timeout: float = 20.0) -> Received:
+    """Wait until the API has everything that the shoppers did, or the time (in seconds) is up."""
+    deadline = time.monotonic() + timeout
+    while True:
+        received = fetch(api_url)
+        complete = all(received.count(visit) >= Counter(visit.expected) for visit in visits)
+        if complete or time.monotonic() > deadline:
+            return received
+        time.sleep(0.2)
+
+
+def fetch(api_url: str) -> Received:
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy stands between us and this machine
+        data = session.get(f"{api_url}/events.json", timeout=5).json()
+    return Received(
+        events=[Event(each["kind"], each["event"]) for each in reversed(data["events"])],
+        refused=[f"{each['status']} {each['verdict']}" for each in data["refused"]],
+    )
+
+
+def build_table(received: Received, visits: list[Visit]) -> str:
+    """The events of each shopper, those that cost or earn money first; the long lists cut short."""
+    rows: list[tuple[str, ...]] = [HEAD]
+    for visit in visits:
+        user = f"{shorten(visit.opaque_user_id)} ({visit.who})"
+        for kind, name in KINDS.items():
+            # Sponsored ones first: they are what a vendor pays for.
+            events = sorted(received.get_events(visit, kind), key=lambda event: event.bid is None)
+            shown, more = events[:SHOWN_OF_A_KIND], events[SHOWN_OF_A_KIND:]
+            rows += [
+                (name, shorten(event.fields["id"]), user, event.product, TAKEN) for event in shown
+            ]
+            if more:
+                rows.append((name, f"{len(more)} more", user, "", TAKEN))
+    rows += [("refused", "", "", "", reason) for reason in received.refused]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    rows.insert(1, tuple("-" * width for width in widths))
+    cells = ((cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join("  ".join(row).rstrip() for row in cells)
+
+
+def get_complaints(received: Received, visits: list[Visit]) -> Iterator[str]:
+    """Everything that is not as it should be, in words."""
+    for visit in visits:
+        counts = received.count(visit)
+        for kind, count in visit.expected.items():
+            if counts[kind] != count:
+                yield f"the {visit.who} made {count} {kind}, Topsort has {counts[kind]}"
+        seen = {event.bid for event in received.get_events(visit, "impressions") if event.bid}
+        clicked = {event.bid for event in received.get_events(visit, "clicks") if event.bid}
+        if not clicked or not clicked <= seen:
+            yield f"the {visit.who} clicked bids {clicked} and saw {seen}"
+        for purchase in received.get_events(visit, "purchases"):
+            if sorted(purchase.items) != sorted(visit.order) or purchase.total != visit.total:
+                yield f"the {visit.who} ordered {visit.order}, Topsort has {purchase.items}"
+    users = {event.fields["opaqueUserId"] for event in received.events}
+    if users != {visit.opaque_user_id for visit in visits} or len(users) != len(visits):
+        yield f"{len(visits)} shoppers came, Topsort has the users {sorted(users)}"
+    yield from (f"a request was refused: {reason}" for reason in received.refused)
+
+
+def build_verdict(received: Received, visits: list[Visit]) -> tuple[bool, str]:
+    """Whether all is well, and one line that says so."""
+    if complaints := list(get_complaints(received, visits)):
+        return False, "NOT WELL: " + "; ".join(complaints)
+    counts = Counter(event.kind for event in received.events)
+    numbers = ", ".join(f"{counts[kind]} {name}s" for kind, name in KINDS.items())
+    return True, (
+        f"ALL IS WELL: {numbers} arrived, each shopper under one id, "
+        f"the amounts are those of the orders, nothing was refused."
+    )
+
+
+def shorten(text: str) -> str:
+    """The two ends of a long id; ids of one minute begin alike."""
+    return text if len(text) <= 13 else f"{text[:4]}..{text[-6:]}"
