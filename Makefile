@@ -49,6 +49,7 @@ lint: $(VENV)/.dev  ## Check style, types, floors and migrations
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	cd example_project && $(abspath $(BIN))/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings
 

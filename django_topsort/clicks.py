@@ -8,10 +8,11 @@ nothing, and no address that a visitor brings is ever followed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core import signing
+from django.core.cache import cache
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from django_topsort.conf import topsort_settings
@@ -22,7 +23,73 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 SALT = "django_topsort.click"
-MAX_TOKEN = 8192  # characters: a bid, a placement and two URLs fit several times
+MAX_TOKEN = 8192  # characters: a bid, a placement and an address fit several times
 TARGET_RULE = (
     "it must be a path of this site, or lead to it or to a host of TOPSORT_CLICK_HOSTS by http(s)"
 )
+
+
+class ClickClaim(NamedTuple):
+    """What a token says.
+
+    ``target``: the address to which the link leads. ``fields``: those of the click, as Topsort spells
+    them. ``nonce``: tells this link from any other.
+    """
+
+    target: str
+    fields: dict[str, Any]
+    nonce: str
+
+
+def sign_click(target: str, fields: dict[str, Any]) -> str:
+    """Return a token for a link to ``target`` that reports a click with ``fields``.
+
+    Raises InvalidEvent when it gets longer than 8192 characters.
+    """
+    token = signing.dumps([target, fields, build_id()], salt=SALT, compress=True)
+    if len(token) > MAX_TOKEN:
+        rule = f"the click's fields and address must make a token of at most {MAX_TOKEN} characters"
+        raise InvalidEvent("target", target, rule)
+    return token
+
+
+def read_click(token: str) -> ClickClaim:
+    """Return what a token says.
+
+    Raises InvalidToken: ``"expired"`` when it is older than ``TOPSORT_CLICK_MAX_AGE`` seconds,
+    ``"tampered"`` when this site has not signed it.
+    """
+    if len(token) > MAX_TOKEN:
+        raise InvalidToken("tampered")
+    try:
+        claim = signing.loads(token, salt=SALT, max_age=topsort_settings.TOPSORT_CLICK_MAX_AGE)
+        target, fields, nonce = claim
+    except signing.SignatureExpired:
+        raise InvalidToken("expired") from None
+    except (signing.BadSignature, ValueError, TypeError):
+        raise InvalidToken("tampered") from None
+    return ClickClaim(target, fields, nonce)
+
+
+def is_safe_target(request: HttpRequest, target: str) -> bool:
+    """Whether a link of this site may lead to ``target``: a path, this host, or one allowed."""
+    hosts = {request.get_host(), *topsort_settings.TOPSORT_CLICK_HOSTS}
+    return url_has_allowed_host_and_scheme(target, hosts, require_https=request.is_secure())
+
+
+def claim_click(nonce: str, opaque_user_id: str) -> str | None:
+    """Return the id of this shopper's click on this link, or None where it was counted just now.
+
+    A shopper's clicks on one link count once within ``TOPSORT_CLICK_WINDOW`` seconds: browsers
+    repeat requests, and people click twice. The cache tells; where processes share none, the id
+    does, because those of one window are the same and Topsort counts an id once.
+    """
+    window = max(1, topsort_settings.TOPSORT_CLICK_WINDOW)
+    shopper = hashlib.sha256(f"{nonce}:{opaque_user_id}".encode()).hexdigest()
+    try:
+        if not cache.add(f"topsort:click:{shopper}", 1, timeout=window):
+            return None
+    except Exception:  # noqa: S110 - a cache that is down: the id alone must do
+        pass
+    period = int(time.time() // window)
+    return hashlib.sha256(f"{shopper}:{period}".encode()).hexdigest()[:32]

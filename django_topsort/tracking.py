@@ -16,6 +16,7 @@ from django_topsort.delivery import deliver_safely
 from django_topsort.events import Click, Event, Impression, Page, PageView, Purchase
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import (
+    PLACEMENT_FIELDS,
     build_entity,
     build_facts,
     build_placement,
@@ -33,7 +34,7 @@ from django_topsort.signals import event_recorded
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from django_topsort.facts import ClickFields, EventFields, InteractionFields
+    from django_topsort.facts import ClickFields, EventFields, InteractionFields, PlacementFields
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def track_impression(
     try:
         return _track_interaction(Impression, request, product, {**fields})
     except Exception as error:
-        _refuse("impressions", error)
+        refuse("impressions", error)
         return None
 
 
@@ -67,7 +68,7 @@ def track_click(
     try:
         return _track_interaction(Click, request, product, {**fields})
     except Exception as error:
-        _refuse("clicks", error)
+        refuse("clicks", error)
         return None
 
 
@@ -96,7 +97,7 @@ def track_pageview(
         event = PageView(page=page, **build_facts(request, collector, {**fields}))
         record(event, request)
     except Exception as error:
-        _refuse("pageviews", error)
+        refuse("pageviews", error)
         return None
     return event
 
@@ -138,12 +139,54 @@ def record(event: Event, request: HttpRequest | None = None) -> None:
         get_collector(request).add(event)
 
 
+def set_placement(request: HttpRequest, **fields: Unpack[PlacementFields]) -> None:
+    """Set where the impressions and clicks that follow in this request are; replaces what was set.
+
+    A call's own fields go before these. Raises InvalidEvent for an unknown field while
+    ``TOPSORT_STRICT`` holds; the values are looked at when an event is made of them.
+    """
+    try:
+        unknown = sorted(set(fields) - PLACEMENT_FIELDS)
+        if unknown:
+            rule = f"its fields are {', '.join(sorted(PLACEMENT_FIELDS))}"
+            raise InvalidEvent("placement", unknown, rule)
+        get_collector(request).placement = {**fields}
+    except Exception as error:
+        refuse("impressions", error)
+
+
+def build_click(request: HttpRequest, product: object, fields: dict[str, Any]) -> Click | None:
+    """Return the click that ``track_click`` would record, or None for an unknown product.
+
+    Raises InvalidEvent for wrong data.
+    """
+    return _build_interaction(Click, request, product, fields)
+
+
+def refuse(kind: str, error: Exception) -> None:
+    """Raise ``error`` while ``TOPSORT_STRICT`` holds; else log and count it."""
+    if topsort_settings.is_strict:
+        raise error
+    if not isinstance(error, InvalidEvent):
+        logger.error("left out kind=%s", kind, exc_info=error)
+    _reporter.refused(kind, error)
+
+
 def _track_interaction(
     event_class: type[AnyInteraction], request: HttpRequest, product: object, fields: dict[str, Any]
 ) -> AnyInteraction | None:
-    collector = get_collector(request)
-    if is_ignored(request, collector):
+    if is_ignored(request, get_collector(request)):
         return None
+    event = _build_interaction(event_class, request, product, fields)
+    if event is not None:
+        record(event, request)
+    return event
+
+
+def _build_interaction(
+    event_class: type[AnyInteraction], request: HttpRequest, product: object, fields: dict[str, Any]
+) -> AnyInteraction | None:
+    collector = get_collector(request)
     fields["resolved_bid_id"] = fields.get("resolved_bid_id") or None
     entity_type = fields.pop("entity_type", "product")
     if product is not None and fields["resolved_bid_id"] is None and "entity" not in fields:
@@ -156,11 +199,9 @@ def _track_interaction(
     if "event_page" in fields:
         fields["page"] = fields.pop("event_page")
     try:
-        event = event_class(**build_facts(request, collector, fields))
+        return event_class(**build_facts(request, collector, fields))
     except TypeError as error:
         raise InvalidEvent("arguments", sorted(fields), f"{error}") from None
-    record(event, request)
-    return event
 
 
 def _report_purchase(order: Any, request: HttpRequest | None, opaque_user_id: str | None) -> None:
@@ -189,11 +230,3 @@ def _describe_order(order: Any) -> str:
         return get_order_key(order)[:64]
     except Exception:
         return type(order).__name__
-
-
-def _refuse(kind: str, error: Exception) -> None:
-    if topsort_settings.is_strict:
-        raise error
-    if not isinstance(error, InvalidEvent):
-        logger.exception("left out kind=%s", kind)
-    _reporter.refused(kind, error)

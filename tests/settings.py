@@ -26,7 +26,11 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
 ROOT_URLCONF = "tests.urls"
-DATABASES = {"default": build_database(os.environ.get("TEST_DATABASE_URL", ""))}
+DATABASES = {
+    "default": build_database(os.environ.get("TEST_DATABASE_URL", "")),
+    # Where a shop keeps its orders apart from the rest.
+    "other": build_database(""),
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [
     {

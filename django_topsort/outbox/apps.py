@@ -1,3 +1,5 @@
+"""The optional app's place among Django's apps."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

@@ -117,6 +117,7 @@ class OrderReader(OrderNames):
         return []
 
     def read_line(self, line: Any) -> LineSnapshot:
+        """Return what is read off one line."""
         return LineSnapshot(
             product_id=self.get_product_id(line),
             total=self.get_line_total(line),
@@ -188,6 +189,7 @@ class OrderReader(OrderNames):
         return read_currency(found.value) if found else None
 
     def get_currency(self, order: Any) -> str | None:
+        """Return the code of the order's currency, or None where it does not say one."""
         found = self.find(order, self.currency_names)
         return read_currency(found.value) if found else None
 
@@ -200,10 +202,12 @@ class OrderReader(OrderNames):
         return opaque_user_id if len(opaque_user_id or "") <= MAX_SHOPPER_ID else None
 
     def get_device_type(self, order: Any) -> str | None:
+        """Return ``"desktop"`` or ``"mobile"`` where the order says one of them."""
         found = self.find(order, self.device_type_names)
         return found.value if found and found.value in DEVICE_TYPES else None
 
     def get_channel(self, order: Any) -> str | None:
+        """Return ``"onsite"``, ``"offsite"`` or ``"instore"`` where the order says one of them."""
         found = self.find(order, self.channel_names)
         return found.value if found and found.value in CHANNELS else None
 

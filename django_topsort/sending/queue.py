@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from django_topsort.batches import MAX_PER_KIND
 from django_topsort.events import EVENT_KINDS, Purchase
-from django_topsort.wire import EventsRequest
 
 if TYPE_CHECKING:
     from django_topsort.events import Event

@@ -1,4 +1,4 @@
-"""The programs behind the demo: each a `manage.py` command in a process of its own, with its log."""
+"""The programs behind the demo: `manage.py` commands, each in a process and with a log."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> None:
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
+        check=False,
         text=True,
     )
     if done.returncode:

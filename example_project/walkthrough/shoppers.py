@@ -41,7 +41,7 @@ class Visit:
 
 
 def visit_as_guest(shop_url: str) -> Visit:
-    """Browse, search, click what is sponsored, add something else from the shelf, order as a guest."""
+    """Browse, search, take what is sponsored and something else, order as a guest, pay."""
     browser = Browser(DESKTOP)
     page = browser.open(shop_url)
     page = browser.follow(page, page.get_link("Kitchen"))

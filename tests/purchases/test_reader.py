@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.contrib.auth.models import User
 from pytest_django.asserts import assertNumQueries
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from django_topsort.purchases.reader import OrderReader, get_reader
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
@@ -106,7 +106,7 @@ def test_reader_product_id_is_the_products_key_else_what_the_line_kept() -> None
     assert reader.get_product_id({"product": None, "sku": ""}) is None
 
 
-def test_reader_product_id_comes_from_the_hook(settings: SettingsWrapper) -> None:
+def test_reader_product_id_comes_from_the_hook(settings: Settings) -> None:
     settings.TOPSORT_PRODUCT_ID = lambda product: product.parent_id or product.pk
     reader = OrderReader()
     child = SimpleNamespace(pk=5, parent_id=3)
@@ -118,14 +118,14 @@ def test_reader_product_id_comes_from_the_hook(settings: SettingsWrapper) -> Non
 
 
 def test_reader_product_id_of_a_product_that_the_hook_does_not_know_is_none(
-    settings: SettingsWrapper,
+    settings: Settings,
 ) -> None:
     settings.TOPSORT_PRODUCT_ID = lambda product: None
     assert OrderReader().get_product_id({"product": product(5), "sku": "S"}) is None
 
 
 def test_reader_product_id_of_a_lost_product_is_not_its_key_where_a_hook_is_set(
-    settings: SettingsWrapper,
+    settings: Settings,
 ) -> None:
     settings.TOPSORT_PRODUCT_ID = "tests.purchases.test_products.get_sku"
     assert OrderReader().get_product_id({"product": None, "product_id": 5, "sku": "S"}) == "S"
@@ -141,7 +141,7 @@ def test_reader_vendor_is_the_lines_else_the_products() -> None:
     assert reader.get_vendor_id({"vendor": SimpleNamespace(pk=4)}) == "4"
 
 
-def test_reader_vendor_hook_gets_the_product_or_else_the_line(settings: SettingsWrapper) -> None:
+def test_reader_vendor_hook_gets_the_product_or_else_the_line(settings: Settings) -> None:
     settings.TOPSORT_VENDOR_ID = lambda thing: thing.owner
     reader = OrderReader()
     sold = SimpleNamespace(pk=5, owner="v-product")
@@ -248,13 +248,13 @@ class Unrelated:
         return None
 
 
-def test_get_reader_makes_an_instance_of_a_class(settings: SettingsWrapper) -> None:
+def test_get_reader_makes_an_instance_of_a_class(settings: Settings) -> None:
     assert type(get_reader()) is OrderReader
     settings.TOPSORT_ORDER_READER = "tests.purchases.test_reader.Unrelated"
     assert isinstance(get_reader(), Unrelated)
 
 
-def test_get_reader_takes_a_function_as_it_is(settings: SettingsWrapper) -> None:
+def test_get_reader_takes_a_function_as_it_is(settings: Settings) -> None:
     settings.TOPSORT_ORDER_READER = "tests.purchases.test_reader.read_nothing"
     assert get_reader() is read_nothing
     settings.TOPSORT_ORDER_READER = None

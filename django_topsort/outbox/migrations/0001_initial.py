@@ -1,3 +1,5 @@
+"""The table of the shoppers who are remembered for their orders."""
+
 from __future__ import annotations
 
 from django.db import migrations, models

@@ -1,0 +1,7 @@
+"""The system checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CHECKS: tuple[Any, ...] = ()

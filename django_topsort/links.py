@@ -1,0 +1,91 @@
+"""Click links: an address of ours that counts the click and leads on to the shop's own."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Unpack
+
+import msgspec
+from django.urls import reverse
+
+from django_topsort.clicks import TARGET_RULE, claim_click, is_safe_target, read_click, sign_click
+from django_topsort.events import Click
+from django_topsort.exceptions import InvalidEvent, InvalidToken
+from django_topsort.facts import get_collector, get_request_shopper, is_ignored
+from django_topsort.tracking import build_click, refuse, track_click
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from django_topsort.facts import ClickFields
+
+logger = logging.getLogger(__name__)
+
+# What the request in which the click happens says, and not the page that had the link.
+REQUEST_FIELDS = {"id": "-", "opaque_user_id": "-", "device_type": None}
+
+
+def build_click_url(
+    request: HttpRequest, target: object, product: object = None, **fields: Unpack[ClickFields]
+) -> str:
+    """Return a link that reports a click on ``product`` and redirects to ``target``.
+
+    ``target``: a path, or an address of this site or of a host in ``TOPSORT_CLICK_HOSTS``. The rest
+    as for ``track_click``. Without consent, for a crawler, and for wrong data while
+    ``TOPSORT_STRICT`` does not hold, it returns ``target`` itself, so that the link leads on anyway.
+
+    Raises InvalidEvent for wrong data while ``TOPSORT_STRICT`` holds.
+    """
+    address = str(target)
+    try:
+        if not is_safe_target(request, address):
+            raise InvalidEvent("target", address, TARGET_RULE)
+        if is_ignored(request, get_collector(request)):
+            return address
+        given: dict[str, Any] = {**fields, **REQUEST_FIELDS}
+        click = build_click(request, product, given)
+        if click is None:
+            return address
+        content = msgspec.to_builtins(click)
+        for name in ("id", "opaqueUserId", "occurredAt"):
+            del content[name]
+        return reverse("django_topsort:click", args=[sign_click(address, content)])
+    except Exception as error:
+        refuse("clicks", error)
+        return address
+
+
+def follow_click(request: HttpRequest, token: str) -> str:
+    """Report the click that ``token`` says, and return the address to which it leads.
+
+    Raises InvalidToken when the token is forged, foreign or too old, or its address may not be
+    followed from here.
+    """
+    claim = read_click(token)
+    if not is_safe_target(request, claim.target):
+        raise InvalidToken("tampered")
+    if not is_ignored(request, get_collector(request)):
+        try:
+            _track_claim(request, claim.nonce, claim.fields)
+        except Exception as error:
+            # Such as a token from a release to come: the shopper goes on to the product.
+            refuse("clicks", error)
+    return claim.target
+
+
+def _track_claim(request: HttpRequest, nonce: str, content: dict[str, Any]) -> None:
+    shopper = get_request_shopper(request)
+    event_id = claim_click(nonce, shopper.opaque_user_id)
+    if event_id is None:
+        logger.debug("click counted already")
+        return
+    said = msgspec.convert({**content, "id": event_id, "opaqueUserId": "-"}, Click)
+    fields: dict[str, Any] = {
+        name: value
+        for name in Click.__struct_fields__
+        if name not in ("opaque_user_id", "occurred_at", "device_type")
+        and (value := getattr(said, name)) is not None
+    }
+    if "page" in fields:
+        fields["event_page"] = fields.pop("page")
+    track_click(request, **fields)

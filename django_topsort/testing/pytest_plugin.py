@@ -1,0 +1,56 @@
+"""The fixtures for pytest: ``topsort_events`` and ``topsort_api``.
+
+pytest loads this in every project that has the package installed, so that it imports nothing of
+Django, and nothing of this package, before a test asks for a fixture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django_topsort.testing.capture import CapturedEvents
+    from django_topsort.testing.fake_api import FakeApi
+
+API_KEY = "TSE_pytest"
+
+
+@pytest.fixture
+def topsort_events() -> Iterator[CapturedEvents]:
+    """The events of the test, caught before they go anywhere: see ``capture_events``."""
+    from django_topsort.testing.capture import capture_events
+
+    with capture_events() as events:
+        yield events
+
+
+@pytest.fixture
+def topsort_api() -> Iterator[FakeApi]:
+    """A ``FakeApi`` to which the events of the test go, through the default backend.
+
+    ``TOPSORT_API_URL``, ``TOPSORT_API_KEY`` and ``TOPSORT_BACKENDS`` are set for the test, and what
+    waits is sent when it ends. Wait for events with ``topsort_api.wait_for(...)``. A purchase goes
+    out when its transaction commits, which needs pytest-django's ``transactional_db``, or
+    ``django_capture_on_commit_callbacks``.
+    """
+    from django.test import override_settings
+
+    from django_topsort import delivery
+    from django_topsort.conf import SETTINGS
+    from django_topsort.testing.fake_api import FakeApi
+
+    with (
+        FakeApi(api_key=API_KEY) as api,
+        override_settings(
+            TOPSORT_API_URL=api.url,
+            TOPSORT_API_KEY=API_KEY,
+            TOPSORT_BACKENDS=SETTINGS["TOPSORT_BACKENDS"].default,
+        ),
+    ):
+        yield api
+        api.clear_faults()  # or the flush would wait for a fault that is in force still
+        delivery.flush()

@@ -1,0 +1,248 @@
+"""The wheel as it would be published: what is in it, and that it works where nothing else of us is."""
+
+from __future__ import annotations
+
+import email
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import django
+import pytest
+
+import django_topsort
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ["django_topsort", "example_project", "requirements", "tests"]
+NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.py[co]", "*.sqlite3", ".*_cache")
+
+SETTINGS = """
+INSTALLED_APPS += ["django_topsort", "django_topsort.outbox"]
+MIDDLEWARE.insert(0, "django_topsort.middleware.TopsortMiddleware")
+TOPSORT_API_KEY = "TSE_packaging"
+TOPSORT_API_URL = "http://127.0.0.1:1"
+TEMPLATES[0]["OPTIONS"]["loaders"] = [
+    ("django.template.loaders.locmem.Loader", {"page.html": PAGE}),
+    "django.template.loaders.app_directories.Loader",
+]
+TEMPLATES[0]["APP_DIRS"] = False
+ALLOWED_HOSTS = ["testserver"]
+"""
+PAGE = (
+    '{% load topsort %}{% topsort_pageview page_type="home" %}'
+    '{% topsort_impression "p-1" position=1 %}'
+    '<a href="{% topsort_click_url "/product/" "p-1" %}">p-1</a>'
+)
+URLS = """
+from django.shortcuts import render
+from django.urls import include, path
+
+urlpatterns = [
+    path("", lambda request: render(request, "page.html")),
+    path("topsort/", include("django_topsort.urls")),
+]
+"""
+VISIT = """
+import re, sys
+import django
+django.setup()
+import django_topsort
+assert django_topsort.__file__.startswith(sys.prefix), django_topsort.__file__
+from django.conf import settings
+from django.test import Client
+from django_topsort.delivery import flush
+from django_topsort.testing import FakeApi
+with FakeApi(api_key="TSE_packaging") as api:
+    settings.TOPSORT_API_URL = api.url
+    shopper = Client(headers={"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0"})
+    page = shopper.get("/").content.decode()
+    (link,) = re.findall('href="([^"]+)"', page)
+    assert shopper.get(link.replace("&amp;", "&")).status_code == 302
+    assert shopper.get("/topsort/click/forged").status_code >= 400
+    assert flush(10)
+    print(sorted(event.kind for event in api.events))
+"""
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """Return what a command prints; it must succeed."""
+    keep = {
+        key: value for key, value in os.environ.items() if not key.startswith(("DJANGO", "COV"))
+    }
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**keep, "PYTHONWARNINGS": "", **environment},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory with an sdist, and with the wheel that was built from that sdist."""
+    base = tmp_path_factory.mktemp("source")
+    source = base / "source"
+    source.mkdir()
+    for name in SHIPPED:
+        shutil.copytree(ROOT / name, source / name, ignore=NOT_SHIPPED)
+    for path in ROOT.iterdir():
+        if path.is_file() and path.suffix not in {".sqlite3"}:
+            shutil.copy(path, source / path.name)
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", base / "dist", cwd=source)
+    return base / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    (path,) = dist.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def names(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the wheel in it; the directory of its executables."""
+    base = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "venv", base / "env", cwd=base)
+    run(
+        base / "env" / "bin" / "python",
+        *("-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check"),
+        *("--constraint", ROOT / "requirements" / "dev.txt"),
+        *(f"{wheel}[testing]", f"django=={django.__version__}"),
+        cwd=base,
+    )
+    return base / "env" / "bin"
+
+
+@pytest.fixture(scope="module")
+def project(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new Django project that uses the package."""
+    base = tmp_path_factory.mktemp("project")
+    run(installed / "django-admin", "startproject", "shop", base, cwd=base)
+    with (base / "shop" / "settings.py").open("a", encoding="utf-8") as settings:
+        settings.write(f"PAGE = {PAGE!r}\n{SETTINGS}")
+    (base / "shop" / "urls.py").write_text(URLS, encoding="utf-8")
+    run(installed / "python", "manage.py", "migrate", "--verbosity=0", cwd=base)
+    return base
+
+
+@pytest.mark.packaging
+def test_wheel_holds_every_file_of_the_package(names: set[str]) -> None:
+    package = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "django_topsort").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+    assert package - names == set()
+    assert {name for name in names if name.startswith("django_topsort/")} - package == set()
+
+
+@pytest.mark.packaging
+@pytest.mark.parametrize(
+    "pattern",
+    ["py.typed", "templates/**/*.html", "outbox/migrations/0001_*.py", "testing/*.schema.json"],
+)
+def test_wheel_holds_what_is_no_module_of_its_own(pattern: str, wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        found = [*zipfile.Path(archive, "django_topsort/").glob(pattern)]
+
+    assert found
+
+
+@pytest.mark.packaging
+def test_wheel_holds_nothing_but_the_package(names: set[str]) -> None:
+    version = django_topsort.__version__
+
+    roots = {name.partition("/")[0] for name in names}
+
+    assert roots == {"django_topsort", f"django_topsort-{version}.dist-info"}
+
+
+@pytest.mark.packaging
+def test_wheel_describes_itself(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (info,) = zipfile.Path(archive).glob("*.dist-info")
+        metadata = email.message_from_string((info / "METADATA").read_text(encoding="utf-8"))
+        entry_points = (info / "entry_points.txt").read_text(encoding="utf-8")
+        licences = [path.name for path in (info / "licenses").iterdir()]
+
+    requires = metadata.get_all("Requires-Dist") or []
+
+    assert metadata["Version"] == django_topsort.__version__
+    assert metadata["License-Expression"] == "MIT"
+    assert licences == ["LICENSE"]
+    assert "django_topsort.testing.pytest_plugin" in entry_points
+    assert {name.split(">=")[0] for name in requires if "extra ==" not in name} == {
+        "django",
+        "djangorestframework",
+        "msgspec",
+        "requests",
+    }
+
+
+@pytest.mark.packaging
+def test_sdist_holds_the_tests_and_no_account_name(dist: Path) -> None:
+    (path,) = dist.glob("*.tar.gz")
+
+    with tarfile.open(path) as archive:
+        members = archive.getmembers()
+    inside = {member.name.partition("/")[2] for member in members}
+
+    assert {"CHANGELOG.md", "Makefile", "requirements/dev.txt", "tests/settings.py"} <= inside
+    assert {"example_project/manage.py", "tests/packaging/test_wheel.py"} <= inside
+    assert {member.uname for member in members} <= {"root", ""}
+
+
+@pytest.mark.packaging
+def test_installed_package_passes_its_checks(installed: Path, project: Path) -> None:
+    run(installed / "python", "manage.py", "check", "--fail-level", "WARNING", cwd=project)
+    run(installed / "python", "manage.py", "makemigrations", "--check", "--dry-run", cwd=project)
+
+
+@pytest.mark.packaging
+def test_installed_package_reports_a_visit(installed: Path, project: Path) -> None:
+    told = run(
+        *(installed / "python", "-W", "error", "-c", VISIT),
+        cwd=project,
+        DJANGO_SETTINGS_MODULE="shop.settings",
+    )
+
+    assert told.split("\n")[-2] == "['clicks', 'impressions', 'pageviews']"
+
+
+@pytest.mark.packaging
+def test_installed_package_imports_every_module(installed: Path, project: Path) -> None:
+    code = (
+        "import django, importlib, pkgutil; django.setup(); import django_topsort\n"
+        "walk = pkgutil.walk_packages(django_topsort.__path__, 'django_topsort.')\n"
+        "for module in walk:\n"
+        "    if module.name not in LATER:\n"
+        "        importlib.import_module(module.name)\n"
+    )
+    # These need what only a test environment or a Jinja2 project has installed.
+    later = {
+        "django_topsort.jinja2",
+        "django_topsort.testing.contract",
+        "django_topsort.testing.pytest_plugin",
+    }
+
+    run(
+        *(installed / "python", "-W", "error", "-c", f"LATER = {later!r}\n{code}"),
+        cwd=project,
+        DJANGO_SETTINGS_MODULE="shop.settings",
+    )

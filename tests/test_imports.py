@@ -1,0 +1,100 @@
+"""What the package loads, and does, when it is imported: in a fresh interpreter each time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TELL = """
+import json, sys, threading
+told = {"modules": sorted(sys.modules), "threads": threading.active_count()}
+print(json.dumps(told))
+"""
+SET_UP = """
+import django
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="tests-only",
+    USE_TZ=True,
+    INSTALLED_APPS=[%s],
+    MIDDLEWARE=["django_topsort.middleware.TopsortMiddleware"],
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    TOPSORT_API_KEY="TSE_tests",
+)
+django.setup()
+"""
+OURS = '"django_topsort", "django_topsort.outbox"'
+
+
+def run(code: str) -> dict[str, Any]:
+    """Return what a new interpreter tells after ``code``; any warning is an error."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code + TELL],
+        cwd=ROOT,
+        env={key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def get_roots(found: dict[str, Any]) -> set[str]:
+    return {name.partition(".")[0] for name in found["modules"]}
+
+
+def test_import_of_the_package_loads_nothing_else() -> None:
+    before = get_roots(run(""))
+
+    after = get_roots(run("import django_topsort"))
+
+    assert after - before <= {"django_topsort", "__future__"}
+
+
+@pytest.mark.parametrize(
+    "module", ["tracking", "signals", "events", "middleware", "conf", "checks"]
+)
+def test_import_needs_no_settings(module: str) -> None:
+    # Without a settings module, whoever reads a setting gets an ImproperlyConfigured.
+    found = run(f"import django_topsort.{module}")
+
+    assert found["threads"] == 1
+    assert get_roots(found).isdisjoint({"rest_framework", "requests", "urllib3"})
+
+
+@pytest.mark.parametrize("apps", ['"django_topsort"', OURS], ids=["package", "with-outbox"])
+def test_setup_loads_neither_drf_nor_requests(apps: str) -> None:
+    found = run(SET_UP % apps)
+
+    assert "django_topsort.apps" in found["modules"]
+    assert get_roots(found).isdisjoint({"rest_framework", "requests", "urllib3", "jsonschema"})
+    assert "django_topsort.testing" not in found["modules"]
+
+
+def test_setup_starts_no_thread() -> None:
+    assert run(SET_UP % OURS)["threads"] == 1
+
+
+def test_middleware_loads_nothing_that_only_sending_needs() -> None:
+    found = run(
+        SET_UP % OURS
+        + "from django.test import RequestFactory\n"
+        + "from django.http import HttpResponse\n"
+        + "from django_topsort.middleware import TopsortMiddleware\n"
+        + "TopsortMiddleware(lambda request: HttpResponse())(RequestFactory().get('/'))\n"
+    )
+
+    assert get_roots(found).isdisjoint({"rest_framework", "requests", "urllib3"})
+    assert found["threads"] == 1
