@@ -169,7 +169,7 @@ def get_order_key(order_or_key: Any) -> str:
     if is_plain_id(order_or_key):
         key = read_id(order_or_key) or ""
     else:
-        key = str(_get_duck_reader().get_key(order_or_key) or "").strip()
+        key = read_id(_get_duck_reader().get_key(order_or_key)) or ""
     return key if len(key) <= MAX_KEY else hashlib.sha256(key.encode()).hexdigest()
 
 

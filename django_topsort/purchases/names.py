@@ -69,7 +69,7 @@ class OrderNames:
         "partner_sku",
         "upc",
     )
-    quantity_names: Sequence[str] = ("quantity", "product_amount", "qty")
+    quantity_names: Sequence[str] = ("quantity", "product_amount", "qty", "get_quantity")
     # With tax, and after discounts: what the shopper pays. A shop that reports without tax puts its
     # other names here.
     line_total_names: Sequence[str] = (
@@ -79,6 +79,7 @@ class OrderNames:
         "line_total",
         "total_price",
         "total",
+        "get_total",
     )
     unit_price_names: Sequence[str] = (
         "unit_price_incl_tax",
@@ -86,6 +87,7 @@ class OrderNames:
         "unit_price",
         "product_price_gross",
         "price",
+        "get_price_per_item",
     )
     vendor_names: Sequence[str] = (
         "vendor_id",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django_topsort.conf import topsort_settings
 from django_topsort.purchases.values import is_plain_id, read_id
 
@@ -13,10 +15,22 @@ def get_product_id(product: object) -> str | None:
     UUID is taken for such an id already. The hook gets whatever a page or an order line holds, such
     as a search result; returning None says that Topsort does not know this product.
     """
+    return get_product_reader()(product)
+
+
+def get_product_reader() -> Callable[[object], str | None]:
+    """Return what ``get_product_id`` does, for many products at one look at the settings.
+
+    It is ``read_id`` itself where ``TOPSORT_PRODUCT_ID`` is not set.
+    """
     hook = topsort_settings.get_hook("TOPSORT_PRODUCT_ID")
-    if hook is None or is_plain_id(product):
-        return read_id(product)
-    return read_id(hook(product))
+    if hook is None:
+        return read_id
+
+    def read_product_id(product: object) -> str | None:
+        return read_id(product if is_plain_id(product) else hook(product))
+
+    return read_product_id
 
 
 def get_vendor_id(product_or_line: object) -> str | None:

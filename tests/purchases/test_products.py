@@ -32,7 +32,9 @@ def test_product_id_is_the_primary_key(product: object, product_id: str | None) 
     assert get_product_id(product) == product_id
 
 
-@pytest.mark.parametrize(("sku", "product_id"), [("S-5", "S-5"), (17, "17"), ("", None), (None, None)])
+@pytest.mark.parametrize(
+    ("sku", "product_id"), [("S-5", "S-5"), (17, "17"), ("", None), (None, None)]
+)
 def test_product_id_is_what_the_hook_says(
     settings: Settings, sku: object, product_id: str | None
 ) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
-from pytest_django.asserts import assertNumQueries
 from pytest_django import Settings
+from pytest_django.asserts import assertNumQueries
 
 from django_topsort.purchases.reader import OrderReader, get_reader
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
@@ -154,7 +154,10 @@ def test_reader_vendor_hook_gets_the_product_or_else_the_line(settings: Settings
 @pytest.mark.parametrize(
     ("line", "total"),
     [
-        ({"line_price_incl_tax": Decimal("30.00"), "unit_price": 15, "quantity": 3}, Decimal("30.00")),
+        (
+            {"line_price_incl_tax": Decimal("30.00"), "unit_price": 15, "quantity": 3},
+            Decimal("30.00"),
+        ),
         ({"total": Decimal(0), "unit_price": Decimal(5)}, Decimal(0)),  # charged nothing
         ({"total": None, "unit_price": Decimal(5), "quantity": 3}, Decimal(15)),
         ({"price": "2,50", "quantity": "2"}, Decimal("5.00")),
@@ -227,7 +230,9 @@ def test_reader_names_and_methods_can_be_overridden() -> None:
             return bool(order.paid)
 
     line = SimpleNamespace(
-        line_price_incl_tax=Decimal("11.90"), line_price_excl_tax=Decimal("10.00"), product=product(1)
+        line_price_incl_tax=Decimal("11.90"),
+        line_price_excl_tax=Decimal("10.00"),
+        product=product(1),
     )
     order = SimpleNamespace(paid=False, invoice=SimpleNamespace(number="I1"), lines=[line])
     assert NetReader()(order) is None
@@ -238,14 +243,14 @@ def test_reader_names_and_methods_can_be_overridden() -> None:
 
 
 def read_nothing(order: Any) -> None:
-    return None
+    """Find no purchase."""
 
 
 class Unrelated:
     """A reader that shares nothing with the default one."""
 
     def __call__(self, order: Any) -> None:
-        return None
+        """Find no purchase."""
 
 
 def test_get_reader_makes_an_instance_of_a_class(settings: Settings) -> None:
@@ -297,6 +302,17 @@ def test_reader_fetches_the_products_of_all_lines_at_once() -> None:
 
 
 @pytest.mark.django_db
+def test_reader_fetches_only_relations_at_once() -> None:
+    class Reader(OrderReader):
+        product_names = ("sku", "product")
+
+    order = make_order(3)
+    with assertNumQueries(2):
+        snapshot = read(order, Reader())
+    assert len({line.product_id for line in snapshot.lines}) == 3
+
+
+@pytest.mark.django_db
 def test_reader_keeps_a_line_whose_product_was_deleted() -> None:
     order = make_order(1)
     order.lines.update(sku="S-1")
@@ -326,7 +342,3 @@ def test_reader_finds_the_account_that_ordered() -> None:
 def test_reader_finds_say_under_which_name() -> None:
     found = OrderReader().find({"reference": " ", "ref": 7}, OrderReader.key_names)
     assert found == ("ref", 7)
-
-
-def test_placed_at_of_the_shapes_is_aware() -> None:
-    assert PLACED_AT.tzinfo is UTC
