@@ -12,7 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from walkthrough.servers import DemoError, Site, serve_site
+from walkthrough.exceptions import DemoError
+from walkthrough.servers import Site, serve_site
 from walkthrough.shoppers import visit_as_customer, visit_as_guest
 from walkthrough.verdict import build_table, build_verdict, wait_for_events
 
@@ -25,7 +26,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="topsort-demo-") as directory:
             print("Starting the shop and a fake of Topsort's API ...", flush=True)
             with serve_site(Path(directory)) as site:
-                well = walk(site)
+                walk(site)
                 if sys.stdin.isatty() and sys.stdout.isatty():
                     keep_serving(site)
     except DemoError as error:
@@ -34,17 +35,18 @@ def main() -> int:
     except KeyboardInterrupt:
         print()
         return 1
-    return 0 if well else 1
+    return 0
 
 
-def walk(site: Site) -> bool:
-    """Send the shoppers through the shop and tell whether Topsort heard of all that they did."""
+def walk(site: Site) -> None:
+    """Send the shoppers through the shop; show what Topsort heard of all that they did."""
     print("A guest searches, clicks and buys; then a customer does ...", flush=True)
     visits = [visit_as_guest(site.shop_url), visit_as_customer(site.shop_url)]
     received = wait_for_events(site.api_url, visits)
     well, verdict = build_verdict(received, visits)
     print(f"\n{build_table(received, visits)}\n\n{verdict}", flush=True)
-    return well
+    if not well:
+        raise DemoError("Topsort did not hear of everything as it happened.")
 
 
 def keep_serving(site: Site) -> None:

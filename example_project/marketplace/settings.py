@@ -72,6 +72,6 @@ LOGOUT_REDIRECT_URL = "shop:home"
 
 # Topsort: where the events go, and the key. The defaults suit `manage.py topsort_fake_api`.
 TOPSORT_API_URL = os.environ.get("TOPSORT_API_URL", "http://127.0.0.1:8787")
-TOPSORT_API_KEY = os.environ.get("TOPSORT_API_KEY", "TSE_development")
+TOPSORT_API_KEY = os.environ.get("TOPSORT_API_KEY", "TSE_local")
 # Topsort: a product is known there under the id of the catalogue that it was given, not our key.
 TOPSORT_PRODUCT_ID = "shop.models.get_topsort_id"

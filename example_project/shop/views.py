@@ -95,8 +95,9 @@ def checkout(request: HttpRequest) -> HttpResponse:
     basket = Basket(request.session)
     if not basket:
         return redirect("shop:basket")
-    form = CheckoutForm(request.POST or None, initial=get_known_address(request))
-    if request.method == "POST" and form.is_valid():
+    data = request.POST if request.method == "POST" else None
+    form = CheckoutForm(data, initial=get_known_address(request))
+    if form.is_valid():
         order = place_order(request, basket, form.cleaned_data)
         request.session["orders"] = [*request.session.get("orders", []), order.number]
         return redirect("shop:pay", order.number)

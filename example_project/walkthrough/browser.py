@@ -8,11 +8,9 @@ from urllib.parse import urljoin
 
 import requests
 
+from walkthrough.exceptions import DemoError
+
 TIMEOUT = (3.05, 20)  # seconds, to connect and to read
-
-
-class WrongPageError(Exception):
-    """The page is not what a shopper would expect; the message says what is wrong."""
 
 
 @dataclass
@@ -82,7 +80,7 @@ class Page(HTMLParser):
         for link in self.links:
             if text in link.text and (but_not is None or but_not not in link.text):
                 return link
-        raise WrongPageError(f"{self.url} has no link {text!r}")
+        raise DemoError(f"{self.url} has no link {text!r}")
 
     def get_form(self, button: str) -> tuple[Form, Element]:
         """The first form with such a button, and the button."""
@@ -90,7 +88,7 @@ class Page(HTMLParser):
             for each in form.buttons:
                 if button in each.text:
                     return form, each
-        raise WrongPageError(f"{self.url} has no form with the button {button!r}")
+        raise DemoError(f"{self.url} has no form with the button {button!r}")
 
 
 class Browser:
@@ -108,7 +106,7 @@ class Browser:
         return self._session.cookies.get_dict()
 
     def open(self, url: str) -> Page:
-        return self._show(self._session.get(url, timeout=TIMEOUT))
+        return self._show("GET", url)
 
     def follow(self, page: Page, link: Element) -> Page:
         return self.open(urljoin(page.url, link.attributes["href"]))
@@ -118,18 +116,29 @@ class Browser:
         form, pressed = page.get_form(button)
         values = values or {}
         if unknown := values.keys() - form.fields.keys():
-            raise WrongPageError(f"{page.url} has no field {', '.join(sorted(unknown))}")
+            raise DemoError(f"{page.url} has no field {', '.join(sorted(unknown))}")
         data = form.fields | values
         if "name" in pressed.attributes:
             data[pressed.attributes["name"]] = pressed.attributes.get("value", "")
         url = urljoin(page.url, form.attributes.get("action", ""))
         if form.attributes.get("method", "get").lower() == "post":
-            return self._show(self._session.post(url, data=data, timeout=TIMEOUT))
-        return self._show(self._session.get(url, params=data, timeout=TIMEOUT))
+            return self._show("POST", url, data=data)
+        return self._show("GET", url, query=data)
 
-    def _show(self, response: requests.Response) -> Page:
+    def _show(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: dict[str, str] | None = None,
+        data: dict[str, str] | None = None,
+    ) -> Page:
+        try:
+            response = self._session.request(method, url, params=query, data=data, timeout=TIMEOUT)
+        except requests.RequestException as error:
+            raise DemoError(f"{method} {url} was not answered: {error}") from error
         if not response.ok:
-            raise WrongPageError(f"{response.url} answered {response.status_code}")
+            raise DemoError(f"{method} {response.url} answered {response.status_code}")
         page = Page(response)
         self.pages += 1
         self.cards += page.cards

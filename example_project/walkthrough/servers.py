@@ -12,13 +12,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from walkthrough.exceptions import DemoError
+
 PROJECT = Path(__file__).resolve().parent.parent
 START_TIMEOUT = 30.0  # seconds; a cold start on a busy machine takes a few
 STOP_TIMEOUT = 5.0
-
-
-class DemoError(Exception):
-    """The demo cannot go on; the message says why, for people."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,14 @@ class Site:
 
     shop_url: str
     api_url: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that has been started, and the file to which it writes."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
 
 
 @contextmanager
@@ -45,21 +51,20 @@ def serve_site(directory: Path) -> Iterator[Site]:
         "no_proxy": "127.0.0.1",
         "PYTHONUNBUFFERED": "1",
     }
-    run(["migrate", "--verbosity", "0"], environment)
-    run(["seed"], environment)
     with ExitStack() as stack:
-        for name, port, arguments in (
-            ("fake API", api_port, ["topsort_fake_api", "--port", str(api_port)]),
-            ("shop", shop_port, ["runserver", "--noreload", f"127.0.0.1:{shop_port}"]),
-        ):
-            log = directory / f"{name}.log"
-            server = stack.enter_context(start(arguments, environment, log))
-            wait_until_it_listens(name, server, port, log)
+        arguments = ["topsort_fake_api", "--port", str(api_port)]
+        api = stack.enter_context(start("fake API", arguments, environment, directory))
+        run(["migrate", "--verbosity", "0"], environment)
+        run(["seed"], environment)
+        arguments = ["runserver", "--noreload", f"127.0.0.1:{shop_port}"]
+        shop = stack.enter_context(start("shop", arguments, environment, directory))
+        wait_until_it_listens(api, api_port)
+        wait_until_it_listens(shop, shop_port)
         try:
             yield site
-        except Exception as error:
-            log = directory / "shop.log"
-            raise DemoError(f"{error}\n{get_tail('shop', log)}") from error
+        except DemoError as error:
+            tails = [get_tail(log) for log in sorted(directory.glob("*.log"))]
+            raise DemoError("\n\n".join([str(error), *tails])) from error
 
 
 def run(arguments: list[str], environment: Mapping[str, str]) -> None:
@@ -79,9 +84,10 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> None:
 
 @contextmanager
 def start(
-    arguments: list[str], environment: Mapping[str, str], log: Path
-) -> Iterator[subprocess.Popen[bytes]]:
+    name: str, arguments: list[str], environment: Mapping[str, str], directory: Path
+) -> Iterator[Server]:
     """Run a server until the block ends, however it ends."""
+    log = directory / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
@@ -92,7 +98,7 @@ def start(
             stderr=subprocess.STDOUT,
         )
     try:
-        yield process
+        yield Server(process, log)
     finally:
         process.terminate()
         try:
@@ -102,21 +108,21 @@ def start(
             process.wait()
 
 
-def wait_until_it_listens(name: str, server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_it_listens(server: Server, port: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT
-    while server.poll() is None and time.monotonic() < deadline:
+    while (code := server.process.poll()) is None and time.monotonic() < deadline:
         with socket.socket() as connection:
             if connection.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    why = "has not started" if server.poll() is None else f"ended with code {server.returncode}"
-    raise DemoError(f"The {name} {why}.\n{get_tail(name, log)}")
+    why = "has not started" if code is None else f"ended with code {code}"
+    raise DemoError(f"The {server.log.stem} {why}.\n\n{get_tail(server.log)}")
 
 
-def get_tail(name: str, log: Path, lines: int = 30) -> str:
+def get_tail(log: Path, lines: int = 30) -> str:
     """The end of a server's log."""
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-    return "\n".join([f"The last lines of the log of the {name}:", *(f"  {line}" for line in tail)])
+    return "\n".join([f"The end of the log of the {log.stem}:", *(f"  {line}" for line in tail)])
 
 
 def get_free_ports(count: int) -> list[int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from walkthrough.browser import Browser, Page, WrongPageError
+from walkthrough.browser import Browser, Page
+from walkthrough.exceptions import DemoError
 
 DESKTOP = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -83,14 +84,14 @@ def put_into_basket(browser: Browser, page: Page, card: str, *, quantity: int) -
     but_not = None if card == "Sponsored" else "Sponsored"
     page = browser.follow(page, page.get_link(card, but_not=but_not))
     if not any(CLICK_LINK in url for url in page.redirects):
-        raise WrongPageError(f"the way to {page.url} counted no click: {page.redirects}")
+        raise DemoError(f"the way to {page.url} counted no click: {page.redirects}")
     return browser.submit(page, "Add to basket", {"quantity": str(quantity)})
 
 
 def build_visit(who: str, browser: Browser, thanks: Page, *, clicks: int) -> Visit:
     """Read the order from the thank-you page: product, quantity, each, price; the total below."""
     if "/thanks/" not in thanks.url:
-        raise WrongPageError(f"the order ended at {thanks.url}, not at the thank-you page")
+        raise DemoError(f"the order ended at {thanks.url}, not at the thank-you page")
     *lines, foot = [[cell.text for cell in row] for row in thanks.rows if row]
     return Visit(
         who=who,

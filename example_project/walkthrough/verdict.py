@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 
+from walkthrough.exceptions import DemoError
 from walkthrough.shoppers import Visit
 
 KINDS = {
@@ -92,7 +93,10 @@ def wait_for_events(api_url: str, visits: list[Visit], timeout: float = 20.0) ->
 def fetch(api_url: str) -> Received:
     with requests.Session() as session:
         session.trust_env = False  # no proxy stands between us and this machine
-        data = session.get(f"{api_url}/events.json", timeout=5).json()
+        try:
+            data = session.get(f"{api_url}/events.json", timeout=5).json()
+        except requests.RequestException as error:
+            raise DemoError(f"the fake API does not answer: {error}") from error
     return Received(
         events=[Event(each["kind"], each["event"]) for each in reversed(data["events"])],
         refused=[f"{each['status']} {each['verdict']}" for each in data["refused"]],

@@ -6,23 +6,47 @@ Both run in processes of their own, with the settings of the example.
 from __future__ import annotations
 
 import os
+import pty
+import re
 import subprocess
 import sys
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import URLError
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "example_project"
+# A new session has no terminal until it takes one; then Ctrl-C there reaches its processes.
+ON_TERMINAL = """
+import fcntl, runpy, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+sys.argv[:] = sys.argv[1:]
+sys.path[0] = sys.argv[0].rpartition("/")[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def build_environment() -> dict[str, str]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "error",
+        "SHOP_DATABASE": ":memory:",
+    }
+    environment.pop("DJANGO_SETTINGS_MODULE", None)  # that of our own tests
+    return environment
 
 
 def run(
     *arguments: str | Path, cwd: Path = PROJECT, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
-    environment.pop("DJANGO_SETTINGS_MODULE", None)
     return subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
+        [sys.executable, *arguments],
         cwd=cwd,
-        env=environment,
+        env=build_environment() | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
@@ -64,3 +88,36 @@ def test_demo_fails_with_the_log_of_a_server_that_does_not_start(tmp_path: Path)
     assert done.returncode == 1, done.stdout
     assert "answered 400" in done.stderr
     assert "Invalid HTTP_HOST header" in done.stderr
+
+
+def test_demo_on_a_terminal_serves_until_ctrl_c(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    demo = subprocess.Popen(
+        [sys.executable, "-c", ON_TERMINAL, PROJECT / "demo.py"],
+        cwd=tmp_path,
+        env=build_environment(),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        shown = ""
+        with suppress(OSError):  # a terminal that nobody writes to any more: the demo has ended
+            while "Ctrl-C ends both." not in shown:
+                shown += os.read(ours, 4096).decode()
+        urls = re.findall(r"http://127\.0\.0\.1:\d+/", shown)
+        answers = [urllib.request.urlopen(url, timeout=10).status for url in urls]
+        os.write(ours, b"\x03")
+        code = demo.wait(30)
+    finally:
+        demo.kill()
+        demo.wait()
+        os.close(ours)
+
+    assert code == 0, shown
+    assert answers == [200, 200], shown
+    for url in urls:
+        with pytest.raises(URLError):
+            urllib.request.urlopen(url, timeout=10)

@@ -30,7 +30,8 @@ class Command(BaseCommand):
         for row in rows:
             seed_product(**row)
         seed_customer()
-        self.stdout.write(f"seeded {len(rows)} products and the customer ada")
+        if options["verbosity"]:
+            self.stdout.write(f"seeded {len(rows)} products and the customer ada")
 
 
 def seed_product(*, name: str, price: str, vendor: str, category: str, **rest: str) -> None:
