@@ -36,7 +36,7 @@ def build_database(url: str) -> dict[str, Any]:
 
 
 def stand_in_for_mysqlclient() -> None:  # pragma: no cover
-    """Let PyMySQL, which needs no compiler, be the driver: it says that it is an old mysqlclient."""
+    """Let PyMySQL, which needs no compiler, take the place of mysqlclient."""
     import pymysql  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     pymysql.version_info = (2, 2, 7, "final", 0)

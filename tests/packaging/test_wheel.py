@@ -1,8 +1,9 @@
-"""The wheel as it would be published: what is in it, and that it works where nothing else of us is."""
+"""The wheel as it would be published: what is in it, and that it works elsewhere."""
 
 from __future__ import annotations
 
 import email
+import fnmatch
 import os
 import shutil
 import subprocess
@@ -95,7 +96,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SHIPPED:
         shutil.copytree(ROOT / name, source / name, ignore=NOT_SHIPPED)
     for path in ROOT.iterdir():
-        if path.is_file() and path.suffix not in {".sqlite3"}:
+        if path.is_file() and path.suffix != ".sqlite3":
             shutil.copy(path, source / path.name)
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", base / "dist", cwd=source)
     return base / "dist"
@@ -155,13 +156,10 @@ def test_wheel_holds_every_file_of_the_package(names: set[str]) -> None:
 @pytest.mark.packaging
 @pytest.mark.parametrize(
     "pattern",
-    ["py.typed", "templates/**/*.html", "outbox/migrations/0001_*.py", "testing/*.schema.json"],
+    ["py.typed", "templates/*.html", "outbox/migrations/0001_*.py", "testing/*.schema.json"],
 )
-def test_wheel_holds_what_is_no_module_of_its_own(pattern: str, wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        found = [*zipfile.Path(archive, "django_topsort/").glob(pattern)]
-
-    assert found
+def test_wheel_holds_what_is_no_module_of_its_own(pattern: str, names: set[str]) -> None:
+    assert fnmatch.filter(names, f"django_topsort/{pattern}")
 
 
 @pytest.mark.packaging
@@ -176,7 +174,7 @@ def test_wheel_holds_nothing_but_the_package(names: set[str]) -> None:
 @pytest.mark.packaging
 def test_wheel_describes_itself(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        (info,) = zipfile.Path(archive).glob("*.dist-info")
+        (info,) = (one for one in zipfile.Path(archive).iterdir() if one.name.endswith("-info"))
         metadata = email.message_from_string((info / "METADATA").read_text(encoding="utf-8"))
         entry_points = (info / "entry_points.txt").read_text(encoding="utf-8")
         licences = [path.name for path in (info / "licenses").iterdir()]

@@ -1,0 +1,1 @@
+"""A small site, served by real servers in processes of their own."""
