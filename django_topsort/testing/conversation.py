@@ -69,12 +69,6 @@ class Conversation(BaseHTTPRequestHandler):
         else:
             self._show(request, refusal, active)
 
-    def __getattr__(self, name: str) -> Any:
-        # http.server looks for do_GET, do_POST and so on: whatever the method, the desk answers.
-        if name.startswith("do_"):
-            return self.answer_request
-        raise AttributeError(name)
-
     def _show(self, request: ReceivedRequest, refusal: Verdict | None, active: ActiveFault) -> None:
         fault = active.fault
         if not self._wait(fault.delay, active.released):
@@ -169,3 +163,8 @@ class Conversation(BaseHTTPRequestHandler):
     def _is_client_gone(self) -> bool:
         readable, _, _ = select.select([self.connection], [], [], 0)
         return bool(readable) and self.connection.recv(1, socket.MSG_PEEK) == b""
+
+
+# http.server calls do_GET and so on; whatever the method, the desk has the answer.
+for _method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"):
+    setattr(Conversation, f"do_{_method}", Conversation.answer_request)

@@ -29,6 +29,12 @@ def explain(error: ValidationError) -> str:
     return _explain_keys(error) or _explain_value(error)
 
 
+def get_rank(error: ValidationError) -> tuple[bool, list[str]]:
+    """Return the order of a mistake among others: as they stand in the body, wholes after parts."""
+    place = [str(part).zfill(4) for part in error.absolute_path]
+    return error.validator == "anyOf", place
+
+
 def get_err_code(error: ValidationError) -> str:
     """Return the ``errCode`` that Topsort documents for such a mistake, else ``bad_request``."""
     field = error.absolute_path[-1] if error.absolute_path else ""
@@ -60,6 +66,8 @@ def _explain_keys(error: ValidationError) -> str:
 
 
 def _explain_value(error: ValidationError) -> str:
+    if error.validator == "anyOf":  # what is wrong is not the value, but what it lacks
+        return f"{_get_place(error)}: {_get_rule(error)}"
     return f"{_get_place(error)}: {describe(error.instance)} is not allowed, {_get_rule(error)}"
 
 

@@ -34,7 +34,8 @@ class Listener(socketserver.TCPServer):
         self.stopping = threading.Event()
         self._numbers_left = connections
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, threading.Thread] = {}
+        self._open: set[socket.socket] = set()
+        self._threads: set[threading.Thread] = set()
         self._thread = threading.Thread(
             target=self.serve_forever, args=(GLANCE,), name="topsort-fake-api", daemon=True
         )
@@ -46,23 +47,24 @@ class Listener(socketserver.TCPServer):
         self.shutdown()
         self.server_close()
         self._thread.join()
-        for thread in self.drop_connections():
+        self.drop_connections()
+        for thread in self._threads:
             thread.join(5)
 
-    def drop_connections(self) -> list[threading.Thread]:
-        """Close the connections that are open; return the threads that served them."""
+    def drop_connections(self) -> None:
+        """Close the connections that are open."""
         with self._lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):  # it has just ended by itself
                     connection.shutdown(socket.SHUT_RDWR)
-            return list(self._open.values())
 
     def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(
             target=self._serve, args=(request, client_address), name="topsort-fake-api", daemon=True
         )
         with self._lock:
-            self._open[request] = thread
+            self._open.add(request)
+        self._threads = {one for one in self._threads if one.is_alive()} | {thread}
         thread.start()
 
     def number_connection(self) -> int:
@@ -78,5 +80,5 @@ class Listener(socketserver.TCPServer):
             logger.exception("fake api: a connection broke down")
         finally:
             with self._lock:
-                del self._open[request]
+                self._open.remove(request)
             request.close()

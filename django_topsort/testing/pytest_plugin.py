@@ -32,25 +32,24 @@ def topsort_events() -> Iterator[CapturedEvents]:
 def topsort_api() -> Iterator[FakeApi]:
     """A ``FakeApi`` to which the events of the test go, through the default backend.
 
-    ``TOPSORT_API_URL``, ``TOPSORT_API_KEY`` and ``TOPSORT_BACKENDS`` are set for the test, and what
-    waits is sent when it ends. Wait for events with ``topsort_api.wait_for(...)``. A purchase goes
-    out when its transaction commits, which needs pytest-django's ``transactional_db``, or
-    ``django_capture_on_commit_callbacks``.
+    ``TOPSORT_API_URL``, ``TOPSORT_API_KEY``, ``TOPSORT_BACKENDS`` and a short
+    ``TOPSORT_FLUSH_INTERVAL`` are set for the test. What waits is sent when it ends, and no test
+    feels what another did to the backend. Wait for events with ``topsort_api.wait_for(...)``. A
+    purchase goes out when its transaction commits, which needs pytest-django's
+    ``transactional_db``, or ``django_capture_on_commit_callbacks``.
     """
     from django.test import override_settings
 
-    from django_topsort import delivery
-    from django_topsort.conf import SETTINGS
     from django_topsort.testing.fake_api import FakeApi
+    from django_topsort.testing.fresh import use_fresh_backend
 
     with (
         FakeApi(api_key=API_KEY) as api,
         override_settings(
-            TOPSORT_API_URL=api.url,
-            TOPSORT_API_KEY=API_KEY,
-            TOPSORT_BACKENDS=SETTINGS["TOPSORT_BACKENDS"].default,
+            TOPSORT_API_URL=api.url, TOPSORT_API_KEY=API_KEY, TOPSORT_FLUSH_INTERVAL=0.02
         ),
+        use_fresh_backend(),
     ):
         yield api
         api.clear_faults()  # or the flush would wait for a fault that is in force still
-        delivery.flush()
+        api.resume()

@@ -15,7 +15,7 @@ from decimal import Decimal
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from django_topsort.testing.explain import explain, get_err_code
+from django_topsort.testing.explain import explain, get_err_code, get_rank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,13 +112,13 @@ class Rules:
         return token.startswith("TSE_") and token.isascii() and " " not in token
 
     def _judge_document(self, document: Any) -> Verdict:
-        if isinstance(document, dict) and all(document.get(kind) == [] for kind in document):
+        if isinstance(document, dict) and all(
+            kind in KINDS and events == [] for kind, events in document.items()
+        ):
             return Verdict(
                 status=400, text="the request brings no event at all", err_code="empty_request"
             )
-        errors = sorted(
-            self.validator.iter_errors(document), key=lambda error: str(error.json_path)
-        )
+        errors = sorted(self.validator.iter_errors(document), key=get_rank)
         if errors:
             texts = list(dict.fromkeys(explain(error) for error in errors))
             more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""

@@ -89,7 +89,7 @@ def test_other_paths_are_not_found(
     assert (api.requests[0].path, api.requests[0].status, api.events) == (path, status, [])
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"])
 def test_other_methods_are_not_allowed(api: FakeApi, connection: Connection, method: str) -> None:
     answer = post(connection, {"impressions": [build_impression()]}, method=method)
 
@@ -224,6 +224,19 @@ def test_body_that_ends_early_is_no_request_to_take(api: FakeApi, announced: int
 
     assert status == (400 if announced == 100 else 413)
     assert (api.requests[0].status, api.events) == (status, [])
+
+
+def test_request_that_is_not_understood_is_refused_quietly(
+    api: FakeApi, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level("DEBUG", "django_topsort")
+
+    status, _ = send_raw(api, "BREW /v2/events HTTP/1.1\r\n\r\n")
+
+    assert status == 501
+    assert "Unsupported method" in caplog.text
+    assert capsys.readouterr() == ("", "")
+    assert api.requests == []
 
 
 def send_raw(api: FakeApi, text: str) -> tuple[int, bytes]:
@@ -362,9 +375,7 @@ def test_on_request_hears_of_every_request() -> None:
     assert [request.status for request in heard] == [204, 400]
 
 
-def test_request_line_is_plain_text_whatever_was_sent(
-    api: FakeApi, connection: Connection
-) -> None:
+def test_request_line_is_plain_text_whatever_was_sent(api: FakeApi, connection: Connection) -> None:
     post(connection, {"clicks": [build_click(**{"\x1b[31m\u2028ü": 1})]})
 
     line = str(api.requests[0])

@@ -8,6 +8,7 @@ from typing import Any
 
 from django_topsort.testing import FakeApi
 
+
 class Answer:
     """What came back: status, headers, body."""
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from django_topsort.testing.fake_api import FakeApi
     from django_topsort.testing.ledger import ReceivedRequest
 
 
@@ -36,6 +37,17 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        api = self.start_api(options)
+        try:
+            self.show_start(api.url, options["api_key"] or "TSE_local")
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            self.stdout.write("\nStopped.")
+        finally:
+            api.stop()
+
+    def start_api(self, options: dict[str, Any]) -> FakeApi:
+        """Return a server that listens; CommandError says what it lacks."""
         try:
             # Here and not above: it needs a library that only projects that test install.
             from django_topsort.testing.fake_api import FakeApi
@@ -46,16 +58,14 @@ class Command(BaseCommand):
                 port=options["port"],
                 category_field=options["category_field"],
                 on_request=self.show_request,
-            ).start()
-        except (ImportError, OSError, OverflowError) as error:
+            )
+        except ImportError as error:
             raise CommandError(str(error)) from error
         try:
-            self.show_start(api.url, options["api_key"] or "TSE_local")
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            self.stdout.write("\nStopped.")
-        finally:
-            api.stop()
+            return api.start()
+        except (OSError, OverflowError) as error:
+            message = f"port {options['port']} of {options['host']}: {error}"
+            raise CommandError(message) from error
 
     def show_start(self, url: str, api_key: str) -> None:
         """Say where it listens and what the project's settings must say."""
