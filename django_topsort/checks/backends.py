@@ -1,0 +1,128 @@
+"""Checks of ``TOPSORT_BACKENDS``, and those that each backend brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.utils.module_loading import import_string
+
+from django_topsort.backends.base import BaseEventBackend
+from django_topsort.checks.messages import build_error, build_warning, show, suggest
+from django_topsort.conf import BACKEND_KEYS, topsort_settings
+from django_topsort.delivery import get_backend
+from django_topsort.events import EVENT_KINDS
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
+
+DEFAULT_HINT = (
+    'Write TOPSORT_BACKENDS = {"default": "django_topsort.backends.thread.EventBackend"}.'
+)
+
+
+def check_backends(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Require a backend for each kind of event, and collect what the backends check themselves."""
+    backends = _read()
+    if backends is None:
+        value = show(topsort_settings.TOPSORT_BACKENDS)
+        text = f"TOPSORT_BACKENDS: {value} is not allowed, it must be a dict of dotted paths."
+        return [build_error("E009", text, DEFAULT_HINT)]
+    found: list[CheckMessage] = [
+        build_error(
+            "E010",
+            f"TOPSORT_BACKENDS has the key {show(key)}, which is no kind of event.",
+            f"{suggest(key, BACKEND_KEYS)} Its keys are {', '.join(BACKEND_KEYS)}.".strip(),
+        )
+        for key in backends
+        if key not in BACKEND_KEYS
+    ]
+    if without := [kind for kind in EVENT_KINDS if not _get_path(backends, kind)]:
+        text = f"TOPSORT_BACKENDS has no backend for {', '.join(without)} and no default."
+        found.append(build_error("E011", text, DEFAULT_HINT))
+    for path, kinds in get_paths():
+        found += _check_backend(path, kinds[0])
+    return found
+
+
+def check_backends_report(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of backends for development and tests: they report events to nobody."""
+    return [
+        build_warning(
+            "W005",
+            f"TOPSORT_BACKENDS: {path} is for development and tests; it takes the"
+            f" {', '.join(kinds)}, and none of them reach Topsort.",
+            f"{DEFAULT_HINT} It posts them to Topsort.",
+        )
+        for path, kinds in get_paths()
+        if (backend_class := _load(path)) is not None and not backend_class.production
+    ]
+
+
+def is_sending() -> bool:
+    """Whether any backend reports events to somebody, as far as can be told."""
+    classes = [_load(path) for path, _ in get_paths()]
+    return any(backend_class is None or backend_class.production for backend_class in classes)
+
+
+def get_paths() -> list[tuple[object, list[str]]]:
+    """Return what ``TOPSORT_BACKENDS`` names, each once with the kinds of events that it takes."""
+    backends = _read() or {}
+    found: list[tuple[object, list[str]]] = []
+    for kind in EVENT_KINDS:
+        path = _get_path(backends, kind)
+        if not path:
+            continue
+        # No dict: what stands there in place of a path may have no hash.
+        for known, kinds in found:
+            if known is path or (isinstance(path, str) and known == path):
+                kinds.append(kind)
+                break
+        else:
+            found.append((path, [kind]))
+    return found
+
+
+def _read() -> dict[Any, Any] | None:
+    """Return the setting as a dict; None for what is no mapping, or a broken one."""
+    value: object = topsort_settings.TOPSORT_BACKENDS
+    try:
+        return dict(value) if isinstance(value, Mapping) else None
+    except Exception:
+        return None
+
+
+def _get_path(backends: dict[Any, Any], kind: str) -> object:
+    return backends.get(kind) or backends.get("default")
+
+
+def _load(path: object) -> type[BaseEventBackend] | None:
+    try:
+        found = import_string(path)  # type: ignore[arg-type]  # raises for what is no text
+    except Exception:
+        return None
+    return found if _is_backend(found) else None
+
+
+def _is_backend(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, BaseEventBackend)
+
+
+def _check_backend(path: object, kind: str) -> list[CheckMessage]:
+    try:
+        found = import_string(path)  # type: ignore[arg-type]  # raises for what is no text
+    except Exception as error:
+        # Any error: the backend's module runs when it is imported.
+        text = f"TOPSORT_BACKENDS: {show(path)} cannot be imported ({error})."
+        hint = f"Write the dotted path of a class. {DEFAULT_HINT}"
+        return [build_error("E013", text, hint)]
+    if not _is_backend(found):
+        text = f"TOPSORT_BACKENDS: {show(path)} is no event backend."
+        hint = "Name a subclass of django_topsort.backends.base.BaseEventBackend."
+        return [build_error("E014", text, hint)]
+    try:
+        return list(get_backend(kind).check())
+    except Exception as error:
+        text = f"TOPSORT_BACKENDS: {show(path)} cannot be checked: {show(error)}."
+        hint = "Make its __init__() and check() work without its settings; check() returns a list."
+        return [build_error("E015", text, hint)]

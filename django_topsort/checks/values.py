@@ -1,0 +1,150 @@
+"""Checks of the settings that hold a number, a choice, a switch or a text."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django_topsort.checks.messages import build_error, build_warning, show
+from django_topsort.conf import SETTINGS, topsort_settings
+from django_topsort.fields import CHANNELS, MAX_INTEGER
+from django_topsort.wire import CATEGORY_FIELDS
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
+
+DAY = 24 * 60 * 60
+HOST = re.compile(r"[^\s/*@?#.,;][^\s/*@?#,;]*")
+DOMAIN = re.compile(r"\.?[^\s/*@?#.,;:][^\s/*@?#,;:]*")
+
+
+class Rule(NamedTuple):
+    """What a setting may hold: ``accepts`` decides, ``says`` puts it into words."""
+
+    id: str
+    accepts: Callable[[Any], bool]
+    says: str
+
+
+def is_seconds(value: object) -> bool:
+    """Whether ``value`` is a number from 0 to a day's seconds, which no socket or lock refuses."""
+    return type(value) in (int, float) and 0 <= value <= DAY  # type: ignore[operator]
+
+
+def is_count(value: object) -> bool:
+    """Whether ``value`` is a whole number from 1 on."""
+    return type(value) is int and 1 <= value <= MAX_INTEGER
+
+
+def is_timeout(value: object) -> bool:
+    """Whether ``value`` is what TopsortClient takes: seconds above 0, or a pair of them."""
+    pair = value if isinstance(value, list | tuple) else (value, value)
+    return len(pair) == 2 and all(is_seconds(part) and part > 0 for part in pair)
+
+
+def is_switch(value: object) -> bool:
+    """Whether ``value`` is True, False or None."""
+    return value is None or isinstance(value, bool)
+
+
+def is_host_list(value: object) -> bool:
+    """Whether ``value`` lists hosts, as ``ALLOWED_HOSTS`` does but without wildcards."""
+    return isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(host, str) and HOST.fullmatch(host) for host in value
+    )
+
+
+def is_currency(value: object) -> bool:
+    """Whether ``value`` is None or has the form of an ISO 4217 code."""
+    return value is None or (
+        isinstance(value, str) and re.fullmatch("[A-Za-z]{3}", value) is not None
+    )
+
+
+def is_domain(value: object) -> bool:
+    """Whether ``value`` is None or can be a cookie's domain."""
+    return value is None or (isinstance(value, str) and DOMAIN.fullmatch(value) is not None)
+
+
+COUNT = "it must be a whole number of 1 or more"
+SECONDS = "it must be a number of seconds, from 0 to a day's 86400"
+WHOLE_SECONDS = "it must be a whole number of seconds, 1 or more"
+SWITCH = "it must be True, False or None"
+
+RULES = {
+    "TOPSORT_TIMEOUT": Rule(
+        "E020",
+        is_timeout,
+        "it must be one or two numbers of seconds above 0: to connect, and for an answer",
+    ),
+    "TOPSORT_QUEUE_SIZE": Rule("E021", is_count, COUNT),
+    "TOPSORT_QUEUE_BYTES": Rule("E022", is_count, COUNT),
+    "TOPSORT_FLUSH_INTERVAL": Rule("E023", is_seconds, SECONDS),
+    "TOPSORT_CONNECTIONS": Rule("E024", is_count, COUNT),
+    "TOPSORT_SHUTDOWN_TIMEOUT": Rule("E025", is_seconds, SECONDS),
+    "TOPSORT_FILE_PATH": Rule(
+        "E026",
+        lambda value: value is None or isinstance(value, str | os.PathLike),
+        "it must be the path of a file",
+    ),
+    "TOPSORT_CURRENCY": Rule(
+        "E027", is_currency, "it must be the three letters of a currency, such as EUR"
+    ),
+    "TOPSORT_CHANNEL": Rule(
+        "E028",
+        lambda value: isinstance(value, str) and value in CHANNELS,
+        f"it must be one of {', '.join(CHANNELS)}",
+    ),
+    "TOPSORT_CATEGORY_FIELD": Rule(
+        "E029",
+        lambda value: isinstance(value, str) and value in CATEGORY_FIELDS,
+        f"it must be one of {', '.join(CATEGORY_FIELDS)}",
+    ),
+    "TOPSORT_STRICT": Rule("E030", is_switch, SWITCH),
+    "TOPSORT_CLICK_MAX_AGE": Rule("E031", is_count, WHOLE_SECONDS),
+    "TOPSORT_CLICK_WINDOW": Rule("E032", is_count, WHOLE_SECONDS),
+    "TOPSORT_CLICK_HOSTS": Rule(
+        "E033",
+        is_host_list,
+        'it must be a list of hosts, without scheme, path and wildcard, such as ["m.shop.example"]',
+    ),
+    "TOPSORT_COOKIE_AGE": Rule("E034", is_count, WHOLE_SECONDS),
+    "TOPSORT_COOKIE_SECURE": Rule("E035", is_switch, SWITCH),
+    "TOPSORT_COOKIE_HTTPONLY": Rule(
+        "E036", lambda value: isinstance(value, bool), "it must be True or False"
+    ),
+    "TOPSORT_COOKIE_DOMAIN": Rule(
+        "E037", is_domain, "it must be a domain without scheme, port and path, or None"
+    ),
+}
+
+
+def check_values(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Require of each plain setting its type, range or choices."""
+    return [message for name in RULES for message in check_value(name)]
+
+
+def check_value(name: str) -> list[CheckMessage]:
+    """Return what is wrong with the value of the setting ``name``, one of ``RULES``."""
+    rule = RULES[name]
+    value = getattr(topsort_settings, name)
+    if rule.accepts(value):
+        return []
+    return [
+        build_error(
+            rule.id,
+            f"{name}: {show(value)} is not allowed, {rule.says}.",
+            f"Write {name} = {SETTINGS[name].default!r}, or leave it out: that is the default.",
+        )
+    ]
+
+
+def check_strict(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn when a wrong event would break a page for a shopper."""
+    if topsort_settings.TOPSORT_STRICT is not True:
+        return []
+    text = "TOPSORT_STRICT is True: a wrong event breaks the page on which it happens."
+    hint = "Leave TOPSORT_STRICT out, so that it follows DEBUG; a wrong event is then logged."
+    return [build_warning("W010", text, hint)]

@@ -1,0 +1,657 @@
+"""The system checks, as ``manage.py check`` and ``manage.py check --deploy`` run them."""
+
+from __future__ import annotations
+
+import re
+from collections import UserDict
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.core import checks
+from django.core.checks import CheckMessage
+from django.core.management import call_command
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+from pytest_django import Settings
+
+from django_topsort import conf, delivery, tracking
+from django_topsort.backends import locmem
+from django_topsort.backends.base import BaseEventBackend
+from django_topsort.conf import SETTINGS
+from django_topsort.middleware import TopsortMiddleware
+
+PACKAGE = Path(conf.__file__).resolve().parent
+KEY = "TSE_the-key-of-these-tests"
+THREAD = "django_topsort.backends.thread.EventBackend"
+LOCMEM = "django_topsort.backends.locmem.EventBackend"
+OURS = "django_topsort.middleware.TopsortMiddleware"
+COMMON = "django.middleware.common.CommonMiddleware"
+SENDING = {"TOPSORT_BACKENDS": {"default": THREAD}}
+HERE = __name__
+
+
+# What the settings of the tests name.
+
+
+async def answer_later(*args: object) -> None: ...
+
+
+class AsyncReader:
+    async def __call__(self, order: object) -> None: ...
+
+
+fail_to_return_a_key = partial(pytest.fail, "a check called the function that returns the key")
+
+
+class NoBackend:
+    production = False
+
+
+class UnmadeBackend(BaseEventBackend):
+    def __init__(self) -> None:
+        raise OSError("a disk is missing")
+
+
+class ForgetfulBackend(BaseEventBackend):
+    def check(self) -> list[CheckMessage]:
+        return None  # type: ignore[return-value]  # the mistake that is tested
+
+
+class OurSubclass(TopsortMiddleware):
+    pass
+
+
+def give_key(request: HttpRequest) -> dict[str, object]:
+    return {"topsort": {"widgets": [{"key": f"Bearer {KEY}"}]}}
+
+
+def give_key_to_guests(request: HttpRequest) -> dict[str, object]:
+    assert request.user.is_anonymous
+    assert not request.session
+    return {"address": f"https://{request.get_host()}/{KEY}"}
+
+
+def give_settings(request: HttpRequest) -> dict[str, object]:
+    return {"settings": django_settings}
+
+
+def give_no_key(request: HttpRequest) -> dict[str, object]:
+    user = SimpleLazyObject(partial(pytest.fail, "a check evaluated a lazy object"))
+    return {"user": user, "count": 3, "object": SimpleNamespace(key=KEY)}
+
+
+def report_a_visit(request: HttpRequest) -> dict[str, object]:
+    tracking.track_pageview(request)
+    return {}
+
+
+def break_down(request: HttpRequest) -> dict[str, object]:
+    raise KeyError(KEY)
+
+
+def build_templates(*processors: object) -> dict[str, Any]:
+    options = {"context_processors": list(processors)}
+    backend = "django.template.backends.django.DjangoTemplates"
+    return {"TEMPLATES": [{"BACKEND": backend, "OPTIONS": options}]}
+
+
+def run(*, deploy: bool = False) -> list[CheckMessage]:
+    """Return what Django's registry says of us."""
+    messages = checks.run_checks(tags=["topsort"], include_deployment_checks=deploy)
+    return sorted(messages, key=lambda message: (str(message.id), message.msg))
+
+
+def set_all(settings: Settings, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(settings, name, value)
+
+
+def get_ids(messages: list[CheckMessage]) -> list[str]:
+    return [str(message.id).removeprefix("django_topsort.") for message in messages]
+
+
+# One case for each id: the settings, what is said of them, and what the hint says to write.
+CASES: list[tuple[str, dict[str, Any], str, str]] = [
+    ("E001", {**SENDING, "TOPSORT_API_KEY": ""}, "is not set", "Set TOPSORT_API_KEY to"),
+    ("E002", {"TOPSORT_API_KEY": [KEY]}, "of type list", "Set TOPSORT_API_KEY to"),
+    ("E003", {"TOPSORT_API_KEY": f"{KEY}\n"}, "line ends", "strip() it"),
+    ("W001", {"TOPSORT_API_KEY": "sk-another"}, "does not start with TSE_", "starts with TSE_"),
+    ("W002", {"FRONTEND": {"token": KEY}}, "FRONTEND holds", "take it out of FRONTEND"),
+    (
+        "W003",
+        build_templates(f"{HERE}.give_key"),
+        f"{HERE}.give_key gives",
+        f"Take it out of what {HERE}.give_key returns",
+    ),
+    (
+        "W004",
+        {"TOPSORT_API_URL": "https://api.topsort.com/"},
+        "ends with a slash",
+        'TOPSORT_API_URL = "https://api.topsort.com"',
+    ),
+    ("E005", {"TOPSORT_API_URL": "api.topsort.com"}, "it must be https://", "https://api.topsort"),
+    (
+        "E006",
+        {**SENDING, "TOPSORT_API_URL": "http://api.topsort.com"},
+        "by http",
+        'TOPSORT_API_URL = "https://api.topsort.com"',
+    ),
+    (
+        "E007",
+        {"TOPSORT_API_URL": "https://user:secret@api.topsort.com"},
+        "password",
+        'TOPSORT_API_URL = "https://api.topsort.com"',
+    ),
+    (
+        "E008",
+        {"TOPSORT_API_URL": "https://api.topsort.com:8443/v2/events"},
+        "'/v2/events'",
+        'TOPSORT_API_URL = "https://api.topsort.com:8443"',
+    ),
+    ("E009", {"TOPSORT_BACKENDS": LOCMEM}, "must be a dict", '{"default": "django_topsort'),
+    (
+        "E010",
+        {"TOPSORT_BACKENDS": {"default": LOCMEM, "purchase": LOCMEM}},
+        "'purchase'",
+        "Did you mean purchases?",
+    ),
+    (
+        "E011",
+        {"TOPSORT_BACKENDS": {"clicks": LOCMEM}},
+        "impressions, purchases, pageviews",
+        '{"default": "django_topsort',
+    ),
+    (
+        "E012",
+        {"TOPSORT_BACKENDS": {"default": "django_topsort.backends.filebased.EventBackend"}},
+        "no file",
+        "Set TOPSORT_FILE_PATH",
+    ),
+    ("E013", {"TOPSORT_BACKENDS": {"default": "no.Backend"}}, "'no.Backend'", "the dotted path of"),
+    (
+        "E014",
+        {"TOPSORT_BACKENDS": {"default": f"{HERE}.NoBackend"}},
+        "no event backend",
+        "Name a subclass of django_topsort.backends.base.BaseEventBackend",
+    ),
+    (
+        "E015",
+        {"TOPSORT_BACKENDS": {"default": f"{HERE}.UnmadeBackend"}},
+        "a disk is missing",
+        "work without its settings",
+    ),
+    ("W005", {}, "for development and tests", '{"default": "django_topsort.backends.thread'),
+    ("E016", {"TOPSORT_CONSENT": "no.consent"}, "No module named 'no'", "Write TOPSORT_CONSENT ="),
+    ("E017", {"TOPSORT_CONSENT": f"{HERE}.answer_later"}, "async", "def in place of async def"),
+    ("W006", {"MIDDLEWARE": [COMMON]}, "is missing", f'Put "{OURS}" first'),
+    ("W007", {"MIDDLEWARE": [COMMON, OURS]}, f"behind {COMMON}", f'Put "{OURS}" first'),
+    ("W008", {"MIDDLEWARE": [OURS, COMMON, OURS]}, "more than once", "first place only"),
+    (
+        "W009",
+        {"TOPSORT_APIKEY": "TSE_another"},
+        "TOPSORT_APIKEY is no",
+        "Did you mean TOPSORT_API_KEY?",
+    ),
+    ("W010", {"TOPSORT_STRICT": True}, "breaks the page", "Leave TOPSORT_STRICT out"),
+    ("E018", {"TOPSORT_COOKIE_NAME": "ts uid"}, "'ts uid'", 'TOPSORT_COOKIE_NAME = "tsuid"'),
+    (
+        "E019",
+        {"TOPSORT_COOKIE_NAME": "sessionid"},
+        "SESSION_COOKIE_NAME, too",
+        'TOPSORT_COOKIE_NAME = "tsuid"',
+    ),
+    ("E020", {"TOPSORT_TIMEOUT": (3, 0)}, "(3, 0)", "TOPSORT_TIMEOUT = (3.05, 10)"),
+    ("E021", {"TOPSORT_QUEUE_SIZE": 0}, "1 or more", "TOPSORT_QUEUE_SIZE = 50000"),
+    ("E022", {"TOPSORT_QUEUE_BYTES": "32 MiB"}, "1 or more", "TOPSORT_QUEUE_BYTES = 33554432"),
+    ("E023", {"TOPSORT_FLUSH_INTERVAL": -1}, "seconds", "TOPSORT_FLUSH_INTERVAL = 0.5"),
+    ("E024", {"TOPSORT_CONNECTIONS": 2.5}, "whole number", "TOPSORT_CONNECTIONS = 8"),
+    ("E025", {"TOPSORT_SHUTDOWN_TIMEOUT": None}, "seconds", "TOPSORT_SHUTDOWN_TIMEOUT = 5.0"),
+    ("E026", {"TOPSORT_FILE_PATH": 1}, "the path of a file", "TOPSORT_FILE_PATH = None"),
+    ("E027", {"TOPSORT_CURRENCY": "€"}, "three letters", "TOPSORT_CURRENCY = None"),
+    ("E028", {"TOPSORT_CHANNEL": "web"}, "onsite, offsite, instore", "TOPSORT_CHANNEL = 'onsite'"),
+    (
+        "E029",
+        {"TOPSORT_CATEGORY_FIELD": "category"},
+        "categoryIds, categoryId",
+        "TOPSORT_CATEGORY_FIELD = 'categoryIds'",
+    ),
+    ("E030", {"TOPSORT_STRICT": "yes"}, "True, False or None", "TOPSORT_STRICT = None"),
+    ("E031", {"TOPSORT_CLICK_MAX_AGE": 0}, "1 or more", "TOPSORT_CLICK_MAX_AGE = 604800"),
+    ("E032", {"TOPSORT_CLICK_WINDOW": True}, "1 or more", "TOPSORT_CLICK_WINDOW = 1800"),
+    ("E033", {"TOPSORT_CLICK_HOSTS": "m.example"}, "a list of hosts", "TOPSORT_CLICK_HOSTS = ()"),
+    ("E034", {"TOPSORT_COOKIE_AGE": 2**40}, "1 or more", "TOPSORT_COOKIE_AGE = 31536000"),
+    ("E035", {"TOPSORT_COOKIE_SECURE": 1}, "True, False or None", "TOPSORT_COOKIE_SECURE = None"),
+    ("E036", {"TOPSORT_COOKIE_HTTPONLY": None}, "True or False", "TOPSORT_COOKIE_HTTPONLY = False"),
+    ("E037", {"TOPSORT_COOKIE_DOMAIN": "https://a.b"}, "a domain", "TOPSORT_COOKIE_DOMAIN = None"),
+    ("E038", {"TOPSORT_COOKIE_SAMESITE": None}, '"None"', 'TOPSORT_COOKIE_SAMESITE = "Lax"'),
+    (
+        "E039",
+        {"TOPSORT_COOKIE_SAMESITE": "None"},
+        "without Secure",
+        "TOPSORT_COOKIE_SECURE = True",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "said", "hint"), CASES, ids=[case[0] for case in CASES])
+def test_message_names_the_value_and_the_hint_what_to_write(
+    name: str, values: dict[str, Any], said: str, hint: str, settings: Settings
+) -> None:
+    settings.TOPSORT_API_KEY = KEY
+    set_all(settings, values)
+
+    messages = run(deploy=True)
+
+    (message,) = [one for one in messages if one.id == f"django_topsort.{name}"]
+    assert said in message.msg
+    assert hint in str(message.hint)
+    assert message.level == (checks.ERROR if name.startswith("E") else checks.WARNING)
+    # Nothing else is said, but for the backend of the tests, which is no fault here.
+    assert set(get_ids(messages)) - {"W005"} == {name} - {"W005"}
+
+
+def test_each_id_is_written_once_and_has_a_case() -> None:
+    pattern = re.compile(r'"(?:django_topsort\.)?([EW]\d{3})"')
+    written = [
+        name
+        for path in PACKAGE.rglob("*.py")
+        for name in pattern.findall(path.read_text(encoding="utf-8"))
+    ]
+
+    assert sorted(written) == sorted(case[0] for case in CASES)
+
+
+def test_settings_of_the_tests_pass() -> None:
+    assert run() == []
+
+
+def test_defaults_with_a_key_pass_in_production(settings: Settings) -> None:
+    for name in SETTINGS:
+        if hasattr(settings, name):
+            delattr(settings, name)
+    settings.TOPSORT_API_KEY = KEY
+
+    assert run(deploy=True) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TOPSORT_TIMEOUT", 5),
+        ("TOPSORT_TIMEOUT", [0.5, 2]),
+        ("TOPSORT_FLUSH_INTERVAL", 0),
+        ("TOPSORT_SHUTDOWN_TIMEOUT", 0.0),
+        ("TOPSORT_FILE_PATH", Path("events.jsonl")),
+        ("TOPSORT_CURRENCY", "eur"),
+        ("TOPSORT_CHANNEL", "instore"),
+        ("TOPSORT_CATEGORY_FIELD", "categoryId"),
+        ("TOPSORT_STRICT", False),
+        ("TOPSORT_CLICK_HOSTS", {"m.shop.example", "localhost:8000"}),
+        ("TOPSORT_COOKIE_NAME", "shop-user_id"),
+        ("TOPSORT_COOKIE_DOMAIN", ".shop.example"),
+        ("TOPSORT_COOKIE_SAMESITE", "strict"),
+        ("TOPSORT_ORDER_READER", None),
+        ("TOPSORT_CONSENT", give_key),
+        ("TOPSORT_API_URL", "https://[2001:db8::1]:8443"),
+        ("TOPSORT_API_KEY", fail_to_return_a_key),
+        ("TOPSORT_API_KEY", f"{HERE}.fail_to_return_a_key"),
+        (
+            "TOPSORT_BACKENDS",
+            dict.fromkeys(("impressions", "clicks"), LOCMEM) | {"default": LOCMEM},
+        ),
+        ("TOPSORT_BACKENDS", {"clicks": None, "default": LOCMEM}),
+    ],
+)
+def test_allowed_value_passes(name: str, value: object, settings: Settings) -> None:
+    setattr(settings, name, value)
+
+    assert run() == []
+
+
+def test_samesite_none_with_secure_passes(settings: Settings) -> None:
+    settings.TOPSORT_COOKIE_SAMESITE = "None"
+    settings.TOPSORT_COOKIE_SECURE = True
+
+    assert run() == []
+
+
+class Hostile:
+    """A value that cannot even be shown."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        raise ValueError(KEY)
+
+
+class BrokenMapping(UserDict[str, str]):
+    def __iter__(self) -> NoReturn:
+        raise LookupError(KEY)
+
+
+NASTY: list[object] = [
+    *(
+        None,
+        True,
+        -1,
+        0,
+        2**80,
+        1.5,
+        float("nan"),
+        float("inf"),
+        b"TSE_bytes",
+        "",
+        " ",
+        ".",
+        "a.b.",
+    ),
+    *(".a", "..a", "os", "os.path", "x" * 5000, "\ud800", "\x00", KEY, f"a {KEY}"),
+    *("x" * 75 + KEY, "https://", "http://[::1", "https://a..b", "https://a:b", "https://a:99999"),
+    *(f"https://{KEY}@host/?k={KEY}", "//host", "https://ho st", f"https://host/{KEY * 9}#"),
+    *([], [None], [[]], {}, {1: 2}, {"default": []}, {"default": Hostile()}, {"clicks": 5}),
+    *({"default": f"{HERE}.ForgetfulBackend"}, {"default": KEY}, {KEY: KEY}, (), (1,), (1, 2, 3)),
+    *(
+        set(),
+        object(),
+        Hostile(),
+        BrokenMapping(),
+        AsyncReader(),
+        AsyncReader,
+        KEY.encode(),
+        ModuleType("module"),
+    ),
+]
+
+
+NAMES = [
+    (name,) for name in ("TOPSORT_API_KEY", "MIDDLEWARE", "TEMPLATES", "ALLOWED_HOSTS", "OTHER")
+]
+
+
+@pytest.mark.parametrize(
+    "names", [sorted(set(SETTINGS) - {"TOPSORT_API_KEY"}), *NAMES], ids=lambda names: names[0]
+)
+def test_no_value_makes_a_check_raise_or_show_the_key(
+    names: Sequence[str], settings: Settings
+) -> None:
+    settings.TOPSORT_API_KEY = KEY
+    settings.TEMPLATES = build_templates(f"{HERE}.break_down", f"{HERE}.give_key")["TEMPLATES"]
+    for value in NASTY:
+        set_all(settings, dict.fromkeys(names, value))
+
+        messages = run(deploy=True)
+
+        assert all(KEY[:12] not in f"{message}" for message in messages), value
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_each_setting_is_validated(name: str, settings: Settings) -> None:
+    setattr(settings, name, Hostile())
+
+    messages = [message for message in run() if name in message.msg]
+
+    assert [message.level for message in messages] == [checks.ERROR]
+    assert messages[0].hint
+
+
+# The API key
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_key_is_not_missed_where_nothing_is_sent(key: str | None, settings: Settings) -> None:
+    settings.TOPSORT_API_KEY = key
+    assert run() == []
+
+    settings.TOPSORT_BACKENDS = {"default": LOCMEM, "purchases": THREAD}
+    assert get_ids(run()) == ["E001"]
+
+
+def test_dotted_key_that_cannot_be_imported_is_not_shown(settings: Settings) -> None:
+    settings.TOPSORT_API_KEY = "eyJhbGciOi.something.secret"
+
+    (message,) = run()
+
+    assert get_ids([message]) == ["E016"]
+    assert "TOPSORT_API_KEY: '********' cannot be imported" in message.msg
+    assert "something" not in f"{message}"
+
+
+def test_async_function_for_the_key_is_an_error(settings: Settings) -> None:
+    settings.TOPSORT_API_KEY = answer_later
+
+    assert get_ids(run()) == ["E017"]
+
+
+@pytest.mark.parametrize("hook", [AsyncReader(), AsyncReader, f"{HERE}.AsyncReader"])
+def test_async_call_of_an_object_is_an_error(hook: object, settings: Settings) -> None:
+    settings.TOPSORT_ORDER_READER = hook
+
+    assert get_ids(run()) == ["E017"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"Bearer {KEY}",
+        KEY.encode(),
+        [{"deep": ({KEY},)}],
+        {KEY: 1},
+    ],
+    ids=["text", "bytes", "deep", "key"],
+)
+def test_setting_that_holds_the_key_is_a_warning(value: object, settings: Settings) -> None:
+    settings.TOPSORT_API_KEY = KEY
+    settings.FRONTEND = value
+
+    (message,) = run()
+
+    assert get_ids([message]) == ["W002"]
+    assert "FRONTEND" in message.msg
+
+
+def test_setting_that_holds_itself_ends(settings: Settings) -> None:
+    endless: list[object] = ["TSE_"]
+    endless.append(endless)
+    settings.FRONTEND = endless
+
+    assert run() == []
+
+
+def test_setting_that_django_refuses_is_passed_over(settings: Settings) -> None:
+    settings.SECRET_KEY = ""
+
+    assert run() == []
+
+
+@pytest.mark.parametrize("key", ["TSE_", "short", fail_to_return_a_key])
+def test_key_that_is_none_is_not_searched_for(key: object, settings: Settings) -> None:
+    settings.TOPSORT_API_KEY = key
+    settings.FRONTEND = "a TSE_ short"
+    set_all(settings, build_templates(f"{HERE}.give_key"))
+
+    assert {"W002", "W003"}.isdisjoint(get_ids(run(deploy=True)))
+
+
+# Context processors
+
+
+def test_context_processors_that_show_the_key_are_named(settings: Settings) -> None:
+    names = ["give_key", "give_key_to_guests", "give_settings"]
+    silent = ["give_no_key", "break_down", "report_a_visit", "nowhere"]
+    settings.TOPSORT_API_KEY = KEY
+    settings.ALLOWED_HOSTS = ["*", ".shop.example"]
+    paths = [f"{HERE}.{name}" for name in [*names, *silent]]
+    set_all(settings, build_templates("django.template.context_processors.request", *paths, 5))
+
+    messages = [message for message in run(deploy=True) if get_ids([message]) == ["W003"]]
+
+    said = [message.msg.split()[3] for message in messages]
+    assert said == [f"{HERE}.{name}" for name in names]
+    assert locmem.outbox == []
+
+
+def test_context_processors_are_not_called_without_deploy(settings: Settings) -> None:
+    settings.TOPSORT_API_KEY = KEY
+    set_all(settings, build_templates(f"{HERE}.give_key"))
+
+    assert run() == []
+
+
+def test_context_processors_get_no_user_where_there_is_none(settings: Settings) -> None:
+    settings.TOPSORT_API_KEY = KEY
+    set_all(settings, build_templates(f"{HERE}.give_key_to_guests", f"{HERE}.give_key"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apps, "is_installed", lambda name: False)
+        messages = run(deploy=True)
+
+    assert get_ids(messages).count("W003") == 1
+
+
+# The URL
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8787",
+        "http://api.localhost",
+        "http://127.0.0.1:8787",
+        "http://[::1]:8787",
+    ],
+)
+def test_plain_http_to_this_machine_passes(url: str, settings: Settings) -> None:
+    set_all(settings, {**SENDING, "TOPSORT_API_URL": url})
+
+    assert run() == []
+
+
+def test_plain_http_passes_while_debugging(settings: Settings) -> None:
+    set_all(settings, {**SENDING, "TOPSORT_API_URL": "http://fake-api:8787"})
+    assert get_ids(run()) == ["E006"]
+
+    settings.DEBUG = True
+    assert run() == []
+
+
+def test_plain_http_passes_where_nothing_is_sent(settings: Settings) -> None:
+    settings.TOPSORT_API_URL = "http://fake-api:8787"
+
+    assert run() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "",
+        "https://",
+        "https:///v2",
+        "ftp://api.topsort.com",
+        "https://api.topsort.com ",
+        "https://api..topsort.com",
+        "https://api.topsort.com:port",
+        "https://[::1",
+        "https://äpi.topsort.com",
+    ],
+)
+def test_what_is_no_url_is_an_error(url: object, settings: Settings) -> None:
+    settings.TOPSORT_API_URL = url
+
+    (message,) = run()
+
+    assert get_ids([message]) == ["E005"]
+    assert repr(url) in message.msg
+
+
+def test_password_in_the_url_is_not_shown(settings: Settings) -> None:
+    settings.TOPSORT_API_URL = "https://user:hunter2@api.topsort.com/v2?key=1"
+
+    messages = run()
+
+    assert get_ids(messages) == ["E007", "E008"]
+    assert all("hunter2" not in f"{message}" for message in messages)
+
+
+# Backends
+
+
+def test_backend_that_is_used_for_several_kinds_is_named_once(settings: Settings) -> None:
+    settings.TOPSORT_BACKENDS = {"default": THREAD, "clicks": LOCMEM, "pageviews": LOCMEM}
+
+    (message,) = run(deploy=True)
+
+    assert get_ids([message]) == ["W005"]
+    assert LOCMEM in message.msg
+    assert "clicks, pageviews" in message.msg
+
+
+def test_backends_own_checks_are_collected_once(settings: Settings) -> None:
+    path = "django_topsort.backends.filebased.EventBackend"
+    settings.TOPSORT_BACKENDS = {"default": path, "clicks": path}
+
+    assert get_ids(run()) == ["E012"]
+
+
+def test_check_of_a_backend_that_returns_no_list_is_an_error(settings: Settings) -> None:
+    settings.TOPSORT_BACKENDS = {"default": f"{HERE}.ForgetfulBackend"}
+
+    assert get_ids(run()) == ["E015"]
+
+
+def test_key_of_a_backend_that_is_like_no_other_gets_the_list(settings: Settings) -> None:
+    settings.TOPSORT_BACKENDS = {"default": LOCMEM, 7: LOCMEM}
+
+    (message,) = run()
+
+    assert message.hint == "Its keys are default, impressions, clicks, purchases, pageviews."
+
+
+def test_checks_make_the_backend_that_delivery_uses(settings: Settings) -> None:
+    before = delivery.get_backend()
+
+    assert run() == []
+    assert delivery.get_backend() is before
+
+
+# Middleware and names
+
+
+@pytest.mark.parametrize("middleware", [[OURS, COMMON], (f"{HERE}.OurSubclass", "no.Middleware")])
+def test_middleware_in_the_first_place_passes(middleware: object, settings: Settings) -> None:
+    settings.MIDDLEWARE = middleware
+
+    assert run() == []
+
+
+def test_subclass_of_the_middleware_behind_others_is_a_warning(settings: Settings) -> None:
+    settings.MIDDLEWARE = [COMMON, f"{HERE}.OurSubclass"]
+
+    assert get_ids(run()) == ["W007"]
+
+
+def test_name_that_is_like_no_other_gets_the_list(settings: Settings) -> None:
+    settings.TOPSORT_ZZZ = 1
+    settings.TOPSORT = {"API_KEY": "TSE_another"}
+
+    first, second = run()
+
+    assert get_ids([first, second]) == ["W009", "W009"]
+    assert str(first.hint).startswith("Write each setting on its own: TOPSORT_API_KEY, ")
+    assert str(second.hint).startswith("Remove it, or write one of TOPSORT_API_KEY, ")
+
+
+def test_command_shows_what_the_checks_say(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.TOPSORT_CHANEL = "onsite"
+
+    call_command("check", "--tag", "topsort")
+
+    assert "(django_topsort.W009)" in capsys.readouterr().err
