@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +27,12 @@ class Accounts:
     def _reset(self) -> None:
         # Re-entrant, because a __del__ that records may run while the lock is held.
         self._lock = threading.RLock()
-        self._recorded: Counter[str] = Counter()
-        self._delivered: Counter[str] = Counter()
-        self._rejected: Counter[str] = Counter()
-        self._dropped: Counter[tuple[str, str]] = Counter()
+        # No Counters: one calls Python code for a key that it lacks, and a __del__ that ran there
+        # and counted would have its figure overwritten.
+        self._recorded = dict.fromkeys(EVENT_KINDS, 0)
+        self._delivered = dict.fromkeys(EVENT_KINDS, 0)
+        self._rejected = dict.fromkeys(EVENT_KINDS, 0)
+        self._dropped: dict[tuple[str, str], int] = {}
 
     def count_recorded(self, events: Iterable[Event]) -> None:
         """Count events that a backend is about to get."""
@@ -48,23 +49,28 @@ class Accounts:
     def count_dropped(self, kind: str, count: int, reason: str) -> None:
         """Count events that are given up, for ``reason``."""
         with self._lock:
-            self._dropped[kind, reason] += count
+            self._add_dropped(kind, count, reason)
 
     def count_refused(self, kind: str, reason: str) -> None:
         """Count what could not become an event at all: recorded and dropped in one."""
         with self._lock:
             self._recorded[kind] += 1
-            self._dropped[kind, reason] += 1
+            self._add_dropped(kind, 1, reason)
 
     def get_counts(self) -> dict[str, dict[str, Any]]:
-        """Return by kind: recorded, delivered, rejected, dropped, waiting, and dropped by reason."""
+        """Return by kind how many were recorded, delivered, rejected and dropped, and wait.
+
+        ``reasons`` says of the dropped how many for which reason.
+        """
         with self._lock:
             return {kind: self._get_kind(kind) for kind in EVENT_KINDS}
 
     def _get_kind(self, kind: str) -> dict[str, Any]:
         recorded, delivered = self._recorded[kind], self._delivered[kind]
         rejected = self._rejected[kind]
-        reasons = {why: count for (of, why), count in self._dropped.items() if of == kind}
+        # Of a copy, because a __del__ that runs in between may count another reason.
+        dropped_by = dict(self._dropped)
+        reasons = {why: count for (of, why), count in dropped_by.items() if of == kind}
         dropped = sum(reasons.values())
         return {
             "recorded": recorded,
@@ -75,10 +81,16 @@ class Accounts:
             "reasons": reasons,
         }
 
-    def _count(self, counter: Counter[str], events: Iterable[Event]) -> None:
+    def _count(self, figures: dict[str, int], events: Iterable[Event]) -> None:
+        # By class, which takes a third of the time of asking each event for its kind.
+        classes = [type(event) for event in events]
         with self._lock:
-            for event in events:
-                counter[event.kind] += 1
+            for event_class in set(classes):
+                figures[event_class.kind] += classes.count(event_class)
+
+    def _add_dropped(self, kind: str, count: int, reason: str) -> None:
+        key = (kind, reason)
+        self._dropped[key] = self._dropped.get(key, 0) + count
 
 
 accounts = Accounts()

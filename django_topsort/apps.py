@@ -14,8 +14,10 @@ class TopsortConfig(AppConfig):
 
     def ready(self) -> None:
         from django_topsort import receivers
-        from django_topsort.checks import CHECKS
+        from django_topsort.checks import CHECKS, DEPLOY_CHECKS
 
         receivers.connect()
         for check in CHECKS:
-            register(check)
+            register(check, "topsort")
+        for check in DEPLOY_CHECKS:
+            register(check, "topsort", deploy=True)

@@ -8,6 +8,7 @@ nothing, and no address that a visitor brings is ever followed.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,17 +24,23 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 SALT = "django_topsort.click"
-MAX_TOKEN = 8192  # characters: a bid, a placement and an address fit several times
+# Characters. A bid, a placement and an address take a thousand or less, and gunicorn by default
+# answers 400 where the first line of a request has more than 4094.
+MAX_TOKEN = 3584
+# A path from the root, because a relative one would lead on from the click link's own address. No
+# control characters, which browsers strip ("/\t/evil"), and nothing that no header can hold.
+TARGET = re.compile(r"(?:/|https?://)[^\x00-\x1f\x7f\ud800-\udfff]*", re.IGNORECASE)
 TARGET_RULE = (
-    "it must be a path of this site, or lead to it or to a host of TOPSORT_CLICK_HOSTS by http(s)"
+    "it must be a path that begins with /, or lead to this site or to a host of"
+    " TOPSORT_CLICK_HOSTS by http(s), by https where this page came by it"
 )
 
 
 class ClickClaim(NamedTuple):
     """What a token says.
 
-    ``target``: the address to which the link leads. ``fields``: those of the click, as Topsort spells
-    them. ``nonce``: tells this link from any other.
+    ``target``: the address to which the link leads. ``fields``: those of the click, as Topsort
+    spells them. ``nonce``: tells this link from any other.
     """
 
     target: str
@@ -44,7 +51,7 @@ class ClickClaim(NamedTuple):
 def sign_click(target: str, fields: dict[str, Any]) -> str:
     """Return a token for a link to ``target`` that reports a click with ``fields``.
 
-    Raises InvalidEvent when it gets longer than 8192 characters.
+    Raises InvalidEvent when it gets longer than 3584 characters.
     """
     token = signing.dumps([target, fields, build_id()], salt=SALT, compress=True)
     if len(token) > MAX_TOKEN:
@@ -64,6 +71,8 @@ def read_click(token: str) -> ClickClaim:
     try:
         claim = signing.loads(token, salt=SALT, max_age=topsort_settings.TOPSORT_CLICK_MAX_AGE)
         target, fields, nonce = claim
+        if not (isinstance(target, str) and isinstance(fields, dict) and isinstance(nonce, str)):
+            raise InvalidToken("tampered")  # such as from a release to come
     except signing.SignatureExpired:
         raise InvalidToken("expired") from None
     except (signing.BadSignature, ValueError, TypeError):
@@ -73,6 +82,8 @@ def read_click(token: str) -> ClickClaim:
 
 def is_safe_target(request: HttpRequest, target: str) -> bool:
     """Whether a link of this site may lead to ``target``: a path, this host, or one allowed."""
+    if not TARGET.fullmatch(target):
+        return False
     hosts = {request.get_host(), *topsort_settings.TOPSORT_CLICK_HOSTS}
     return url_has_allowed_host_and_scheme(target, hosts, require_https=request.is_secure())
 
@@ -87,7 +98,8 @@ def claim_click(nonce: str, opaque_user_id: str) -> str | None:
     window = max(1, topsort_settings.TOPSORT_CLICK_WINDOW)
     shopper = hashlib.sha256(f"{nonce}:{opaque_user_id}".encode()).hexdigest()
     try:
-        if not cache.add(f"topsort:click:{shopper}", 1, timeout=window):
+        # Not whatever is false: None is what a cache says that keeps its errors to itself.
+        if cache.add(f"topsort:click:{shopper}", 1, timeout=window) is False:
             return None
     except Exception:  # noqa: S110 - a cache that is down: the id alone must do
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.ids import IdSequence
@@ -22,26 +23,32 @@ class Collector:
     through: a streaming body is rendered, and a sync view goes on after its client has left under
     ASGI, when the middleware has long returned.
 
-    No lock guards it. ``add`` appends before it looks whether the collector is closed, and ``close``
-    sets that before it takes what is there, so each event is taken once, by one of the two. That
-    also holds when ``add`` interrupts itself, from a ``__del__`` or a signal handler.
+    No lock guards it. ``add`` appends before it looks whether the collector is closed, and
+    ``close`` sets that before it takes what is there, so each event is taken once, by one of the
+    two. That also holds when ``add`` interrupts itself, from a ``__del__`` or a signal handler.
 
-    ``found`` caches what doors and makers look up once a request; ``placement`` is what the template
-    has set for its impressions and clicks.
+    ``deliver`` takes what is handed over, and may be replaced until then. ``found`` caches what
+    doors and makers look up once a request; ``placement`` is what the template has set for its
+    impressions and clicks.
     """
 
-    __slots__ = ("_closed", "_deliver", "_events", "_ids", "found", "placement")
+    __slots__ = ("_events", "_ids", "deliver", "found", "is_closed", "placement")
 
     def __init__(self, deliver: Callable[[list[Event]], None], *, closed: bool = False) -> None:
-        self._deliver = deliver
+        self.deliver = deliver
         self._events: deque[Event] = deque()
-        self._closed = closed
+        self.is_closed = closed
         self._ids: IdSequence | None = None
         self.found: dict[str, Any] = {}
         self.placement: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self._events)
+
+    def __del__(self) -> None:
+        # Nobody closes a request whose client left between the middleware and the server.
+        if self._events:
+            self.hand_over()
 
     def build_id(self) -> str:
         """Return an id for a new event of this request."""
@@ -53,22 +60,21 @@ class Collector:
     def add(self, event: Event) -> None:
         """Hold ``event`` until the request is complete, or pass it on when it already is."""
         self._events.append(event)
-        if self._closed or len(self._events) >= MAX_HELD:
+        if self.is_closed or len(self._events) >= MAX_HELD:
             self.hand_over()
 
     def close(self) -> None:
         """Hand over what is held, and pass every later event straight through."""
-        self._closed = True
+        self.is_closed = True
         self.hand_over()
 
     def hand_over(self) -> None:
         """Deliver what is held now."""
         taken: list[Event] = []
         events = self._events
-        while events:
-            try:
+        # Not while there are some: another thread may take the last one in between.
+        with suppress(IndexError):
+            while True:
                 taken.append(events.popleft())
-            except IndexError:  # another thread took the last one
-                break
         if taken:
-            self._deliver(taken)
+            self.deliver(taken)

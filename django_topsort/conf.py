@@ -1,7 +1,7 @@
 """Every ``TOPSORT_*`` setting: its name, type, default and one sentence.
 
-A setting is read from ``django.conf.settings`` each time it is used. Nothing is copied at import and
-nothing is cached, so ``override_settings`` composes and a test never sees an old value.
+A setting is read from ``django.conf.settings`` each time it is used. Nothing is copied at import
+and nothing is cached, so ``override_settings`` composes and a test never sees an old value.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from django.conf import settings
+from django.utils.functional import empty
 from django.utils.module_loading import import_string
 
-from django_topsort.exceptions import TopsortConfigurationError
+from django_topsort.exceptions import TopsortConfigurationError, describe
 
 if TYPE_CHECKING:
     from typing import Self
@@ -56,7 +57,10 @@ class Setting(Generic[T]):
     def __get__(self, instance: object | None, owner: type) -> Self | T:
         if instance is None:
             return self
-        value: T = getattr(settings, self.name, self.default)
+        # What `settings` wraps, because `settings` itself takes 5 us to say that a name is not set.
+        wrapped = settings._wrapped
+        source = settings if wrapped is empty else wrapped
+        value: T = getattr(source, self.name, self.default)
         return value
 
 
@@ -158,22 +162,25 @@ class TopsortSettings:
     def get_hook(self, name: str) -> Callable[..., Any] | None:
         """Return the function that the setting ``name`` stands for, or None where it is not set.
 
-        Raises TopsortConfigurationError when a dotted path cannot be imported.
+        Raises TopsortConfigurationError when a dotted path cannot be imported, for whatever reason.
         """
         value = getattr(self, name)
         if value is None or callable(value):
             return value  # type: ignore[no-any-return]  # callable() narrows to object
+        if name == "TOPSORT_API_KEY":
+            # What cannot be imported may be a key with dots in it, and a key is never shown.
+            value = Secret(value)
         try:
             hook = import_string(value)
-        except (ImportError, AttributeError, TypeError) as error:
+        except Exception as error:
+            # Any error: the module runs when it is imported.
             if name == "TOPSORT_API_KEY":
-                # What cannot be imported may be a key with dots in it, and a key is never shown.
                 message = f"{name}: it looks like a dotted path, but cannot be imported"
                 raise TopsortConfigurationError(message) from None
-            message = f"{name}: {value!r} cannot be imported ({error}); write a dotted path"
+            message = f"{name}: {describe(value)} cannot be imported ({error}); write a dotted path"
             raise TopsortConfigurationError(message) from error
         if not callable(hook):
-            message = f"{name}: {value!r} cannot be called; name a function or a class"
+            message = f"{name}: {describe(value)} cannot be called; name a function or a class"
             raise TopsortConfigurationError(message)
         return hook  # type: ignore[no-any-return]  # import_string() returns Any
 
@@ -183,12 +190,13 @@ class TopsortSettings:
         A string counts as a dotted path when it looks like one and lacks a key's ``TSE_``.
         """
         value = self.TOPSORT_API_KEY
-        if isinstance(value, str) and (
-            value.startswith("TSE_") or not DOTTED_PATH.fullmatch(value)
-        ):
-            return Secret(value)
+        if isinstance(value, str):
+            value = Secret(value)
+            if value.startswith("TSE_") or not DOTTED_PATH.fullmatch(value):
+                return value
         hook = self.get_hook("TOPSORT_API_KEY")
-        return Secret(hook() if hook is not None else "")
+        key = hook() if hook is not None else None
+        return Secret(key or "")
 
 
 topsort_settings = TopsortSettings()

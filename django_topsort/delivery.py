@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -97,15 +98,29 @@ def deliver_safely(events: Sequence[Event]) -> None:
         return
     for backend, some in routes:
         if backend.blocking and (loop := _get_running_loop()) is not None:
-            run = contextvars.copy_context().run
-            loop.run_in_executor(None, partial(run, _send_safely, backend, some))
+            run = partial(contextvars.copy_context().run, _send_safely, backend, some)
+            try:
+                loop.run_in_executor(None, run)
+            except RuntimeError:  # the loop is ending, and takes no more work
+                run()
         else:
             _send_safely(backend, some)
 
 
 def flush(timeout: float = 5.0) -> bool:
-    """Send at once what waits in this process; return whether nothing is left after ``timeout`` s."""
-    return all([backend.flush(timeout) for backend in list(_backends.values())])
+    """Send at once what waits in this process, within ``timeout`` seconds for all backends.
+
+    Returns whether nothing is left.
+    """
+    deadline = time.monotonic() + timeout
+    is_empty = True
+    for backend in list(_backends.values()):
+        try:
+            is_empty &= backend.flush(max(0.0, deadline - time.monotonic()))
+        except Exception:
+            logger.exception("flush failed backend=%s", type(backend).__module__)
+            is_empty = False
+    return is_empty
 
 
 def _route(events: Sequence[Event]) -> list[tuple[BaseEventBackend, Sequence[Event]]]:

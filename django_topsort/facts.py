@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
+
+from django.utils.functional import Promise
 
 from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import deliver_safely
 from django_topsort.events import Entity, InteractionObject, Page, Placement
 from django_topsort.exceptions import InvalidEvent
-from django_topsort.purchases.products import get_product_id
+from django_topsort.fields import MAX_TEXT
+from django_topsort.purchases.products import get_product_reader
 from django_topsort.purchases.values import is_plain_id, read_id
 from django_topsort.shoppers import get_shopper, has_consent
 from django_topsort.visits import get_device_type, get_ignore_reason, get_path
@@ -48,8 +52,8 @@ class PlacementFields(TypedDict, total=False):
 class InteractionFields(EventFields, PlacementFields, total=False):
     """What an impression or a click may be given.
 
-    ``placement`` replaces all the placement's fields. ``entity_type`` is ``"vendor"`` where the first
-    argument is one. ``event_page`` is the event's Page, as ``page`` is the placement's number.
+    ``placement`` stands for all the placement's fields. ``entity_type`` is ``"vendor"`` where the
+    first argument is one. ``event_page`` is the event's Page; ``page`` is the placement's number.
     """
 
     resolved_bid_id: str | None
@@ -69,9 +73,16 @@ class ClickFields(InteractionFields, total=False):
     click_type: str
 
 
+EVENT_FIELDS = frozenset(EventFields.__annotations__)
 PLACEMENT_FIELDS = frozenset(PlacementFields.__annotations__)
-REQUEST_RULE = "it must be the request, without which nobody knows the shopper"
-PRODUCT_RULE = "it must be a product or its id, where there is no resolved_bid_id"
+IMPRESSION_FIELDS = frozenset(InteractionFields.__annotations__)
+CLICK_FIELDS = frozenset(ClickFields.__annotations__)
+REQUEST_RULE = (
+    "it must be the request, without which nobody knows the shopper; a template's context has it by"
+    " the context processor 'django.template.context_processors.request'"
+)
+PRODUCT_RULE = "it must be a product that has an id, or that id"
+NO_BID_RULE = f"{PRODUCT_RULE}, where there is no resolved_bid_id"
 
 
 def get_collector(request: HttpRequest) -> Collector:
@@ -89,12 +100,11 @@ def get_collector(request: HttpRequest) -> Collector:
     return collector
 
 
-def get_request_shopper(request: HttpRequest) -> Shopper:
+def get_request_shopper(request: HttpRequest, collector: Collector) -> Shopper:
     """Return the shopper, the same one for as long as the request lasts."""
-    found = get_collector(request).found
-    shopper: Shopper | None = found.get("shopper")
+    shopper: Shopper | None = collector.found.get("shopper")
     if shopper is None:
-        shopper = found.setdefault("shopper", get_shopper(request))
+        shopper = collector.found.setdefault("shopper", get_shopper(request))
     return shopper
 
 
@@ -107,37 +117,105 @@ def is_ignored(request: HttpRequest, collector: Collector) -> bool:
     return ignored
 
 
-def build_entity(product: object, entity_type: str) -> Entity | None:
+def check_names(fields: Mapping[str, object], known: frozenset[str]) -> None:
+    """Raise InvalidEvent for a name that is not ``known``, such as a misspelled one."""
+    if not fields.keys() <= known:
+        name = min(fields.keys() - known)
+        rule = f"there is no such argument; there are {', '.join(sorted(known))}"
+        raise InvalidEvent(name, fields[name], rule)
+
+
+def build_entity(collector: Collector, product: object, entity_type: str) -> Entity | None:
     """Return what an organic event is about, or None for a product that Topsort does not know.
 
     Raises InvalidEvent for what has no id.
     """
-    entity_id = get_product_id(product) if entity_type == "product" else read_id(product)
-    if entity_id is not None:
-        return Entity(id=entity_id, type=entity_type)  # type: ignore[arg-type]  # Entity refuses it
-    if topsort_settings.TOPSORT_PRODUCT_ID is None or is_plain_id(product):
+    entity_id: str | None
+    if entity_type == "product":
+        entity_id = read_product_id(collector, product, "product", NO_BID_RULE)
+        if entity_id is None:
+            return None
+    else:
+        entity_id = read_id(product)
+        if entity_id is None:
+            raise InvalidEvent("product", product, "it must be a vendor that has an id, or that id")
+    return Entity(id=entity_id, type=entity_type)  # type: ignore[arg-type]  # Entity refuses it
+
+
+def read_product_id(
+    collector: Collector, product: object, field: str, rule: str = PRODUCT_RULE
+) -> str | None:
+    """Return the product's id, or None where ``TOPSORT_PRODUCT_ID`` says that Topsort has it not.
+
+    Raises InvalidEvent for what has no id.
+    """
+    read: Callable[[object], str | None] | None = collector.found.get("product_reader")
+    if read is None:
+        # A page has dozens of products, and a look at a setting takes longer than all the rest.
+        read = collector.found["product_reader"] = get_product_reader()
+    product_id = read(product)
+    if product_id is None and (read is read_id or is_plain_id(product)):
         # Such as the empty text that a template has for a variable that it lacks.
-        raise InvalidEvent("product", product, PRODUCT_RULE)
-    return None
+        raise InvalidEvent(field, product, rule)
+    return product_id
 
 
 def build_placement(
     request: HttpRequest, collector: Collector, fields: dict[str, Any]
 ) -> Placement:
-    """Return the placement: the call's own fields, over those that the template has set."""
-    said = dict(collector.placement or ())
-    for name in PLACEMENT_FIELDS.intersection(fields):
-        said[name] = fields.pop(name)
+    """Return the placement: the call's own fields, over those that the template has set.
+
+    What it uses is taken out of ``fields``. Raises InvalidEvent for wrong data.
+    """
+    own = {name: fields.pop(name) for name in [*fields] if name in PLACEMENT_FIELDS}
+    if "placement" in fields:
+        if own:
+            rule = f"it takes the place of all of {', '.join(sorted(own))}; put them into it"
+            raise InvalidEvent("placement", fields["placement"], rule)
+        placement: Placement = fields["placement"]  # the event refuses what is none
+        return placement
+    if own:
+        own = read_placement(collector, own)
+    said = {**collector.placement, **own} if collector.placement else own
     path = said.pop("path", None) or get_request_path(request, collector)
     component = said.pop("component", None)
-    if component:
-        path = f"{path.rstrip('/')}/{component}"
+    if component and isinstance(path, str):
+        name = f"{component}".strip("/")
+        # The path comes from anybody, and what it is too long by is no fault of the page.
+        path = f"{path[: MAX_TEXT - len(name) - 1].rstrip('/')}/{name}"
+    return Placement(path=path, **said)
+
+
+def read_placement(collector: Collector, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the placement's fields with ids as text, without those that say nothing."""
+    # A variable that a template lacks comes as an empty text.
+    said = {name: value for name, value in fields.items() if value is not None and value != ""}
     if "product_id" in said:
-        said["product_id"] = get_product_id(said["product_id"])
+        field = "placement.product_id"
+        said["product_id"] = read_product_id(collector, said["product_id"], field)
     if "category_ids" in said:
         said["category_ids"] = read_ids(said["category_ids"])
-    # A variable that a template lacks comes as an empty text.
-    return Placement(path=path, **{name: value for name, value in said.items() if value != ""})
+    return said
+
+
+def build_page(
+    request: HttpRequest, collector: Collector, page_type: str, page_id: object, value: object
+) -> Page:
+    """Return the page that is opened, by default named by its path.
+
+    Raises InvalidEvent for wrong data.
+    """
+    if page_id is None or page_id == "":
+        page_id = get_request_path(request, collector)
+    read: Callable[[object], Any] = read_id_or_keep
+    if page_type in ("PDP", "cart"):
+        # Products have the same ids here as in impressions, clicks and purchases.
+        read = partial(read_product_id, collector, field="page.value")
+    return Page(
+        type=page_type,  # type: ignore[arg-type]  # Page itself refuses what is no page type
+        page_id=read_id_or_keep(page_id),
+        value=read_ids(value, read),
+    )
 
 
 def build_facts(
@@ -148,7 +226,7 @@ def build_facts(
     if "id" not in fields:
         fields["id"] = collector.build_id()
     if "opaque_user_id" not in fields:
-        fields["opaque_user_id"] = get_request_shopper(request).opaque_user_id
+        fields["opaque_user_id"] = get_request_shopper(request, collector).opaque_user_id
     if "device_type" not in fields:
         if "device_type" not in found:
             found["device_type"] = get_device_type(request)
@@ -168,11 +246,21 @@ def get_request_path(request: HttpRequest, collector: Collector) -> str:
     return path
 
 
-def read_ids(value: Any) -> Any:
-    """Return an id, or a list of them, as text: primary keys may be numbers or UUIDs."""
+def read_id_or_keep(value: object) -> Any:
+    """Return an id as text; what has none is left to the event, which refuses it."""
+    return read_id(value) or value
+
+
+def read_ids(value: Any, read: Callable[[object], Any] = read_id_or_keep) -> Any:
+    """Return an id, or a list of them, as text: primary keys may be numbers or UUIDs.
+
+    None for an empty list, as for an empty text: a basket may be empty, and a page is one without.
+    What ``read`` returns None for is left out.
+    """
+    if isinstance(value, Promise):
+        value = str(value)  # a lazy text can be iterated, too
     if value is None or isinstance(value, str):
         return value or None
-    items: Iterable[Any] | None = value if hasattr(value, "__iter__") else None
-    if items is None:
-        return read_id(value)
-    return [read_id(item) or item for item in items]
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        return read(value)
+    return [item for item in map(read, value) if item is not None] or None

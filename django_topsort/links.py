@@ -6,17 +6,18 @@ import logging
 from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from django_topsort.clicks import TARGET_RULE, claim_click, is_safe_target, read_click, sign_click
 from django_topsort.events import Click
-from django_topsort.exceptions import InvalidEvent, InvalidToken
+from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigurationError
 from django_topsort.facts import get_collector, get_request_shopper, is_ignored
 from django_topsort.tracking import build_click, refuse, track_click
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from django_topsort.collector import Collector
     from django_topsort.facts import ClickFields
 
 logger = logging.getLogger(__name__)
@@ -32,27 +33,44 @@ def build_click_url(
 
     ``target``: a path, or an address of this site or of a host in ``TOPSORT_CLICK_HOSTS``. The rest
     as for ``track_click``. Without consent, for a crawler, and for wrong data while
-    ``TOPSORT_STRICT`` does not hold, it returns ``target`` itself, so that the link leads on anyway.
+    ``TOPSORT_STRICT`` does not hold, it returns ``target`` itself: the link leads on anyway.
 
-    Raises InvalidEvent for wrong data while ``TOPSORT_STRICT`` holds.
+    Raises InvalidEvent for wrong data while ``TOPSORT_STRICT`` holds, and TopsortConfigurationError
+    where ``django_topsort.urls`` is not included.
     """
-    address = str(target)
+    text = "" if target is None else str(target)
     try:
-        if not is_safe_target(request, address):
-            raise InvalidEvent("target", address, TARGET_RULE)
-        if is_ignored(request, get_collector(request)):
-            return address
-        given: dict[str, Any] = {**fields, **REQUEST_FIELDS}
-        click = build_click(request, product, given)
+        collector = get_collector(request)
+        if not is_safe_target(request, text):
+            raise InvalidEvent("target", text, TARGET_RULE)
+        if is_ignored(request, collector):
+            return text
+        click = build_click(request, collector, product, {**fields, **REQUEST_FIELDS})
         if click is None:
-            return address
+            return text
         content = msgspec.to_builtins(click)
         for name in ("id", "opaqueUserId", "occurredAt"):
             del content[name]
-        return reverse("django_topsort:click", args=[sign_click(address, content)])
+        return _get_prefix(collector) + sign_click(text, content)
     except Exception as error:
         refuse("clicks", error)
-        return address
+        return text
+
+
+def _get_prefix(collector: Collector) -> str:
+    """Return what precedes the token in a link; looked up once a request, as it takes long."""
+    prefix: str | None = collector.found.get("click_prefix")
+    if prefix is None:
+        try:
+            prefix = reverse("django_topsort:click", args=["-"]).removesuffix("-")
+        except NoReverseMatch as error:
+            message = (
+                "topsort_click_url needs the package's URLs: add"
+                ' path("topsort/", include("django_topsort.urls")) to those of the project'
+            )
+            raise TopsortConfigurationError(message) from error
+        collector.found["click_prefix"] = prefix
+    return prefix
 
 
 def follow_click(request: HttpRequest, token: str) -> str:
@@ -64,22 +82,29 @@ def follow_click(request: HttpRequest, token: str) -> str:
     claim = read_click(token)
     if not is_safe_target(request, claim.target):
         raise InvalidToken("tampered")
-    if not is_ignored(request, get_collector(request)):
-        try:
-            _track_claim(request, claim.nonce, claim.fields)
-        except Exception as error:
-            # Such as a token from a release to come: the shopper goes on to the product.
-            refuse("clicks", error)
+    try:
+        collector = get_collector(request)
+        if not is_ignored(request, collector):
+            _track_claim(request, collector, claim.nonce, claim.fields)
+    except Exception as error:
+        # Such as a token from a release to come: the shopper goes on to the product.
+        refuse("clicks", error)
     return claim.target
 
 
-def _track_claim(request: HttpRequest, nonce: str, content: dict[str, Any]) -> None:
-    shopper = get_request_shopper(request)
+def _track_claim(
+    request: HttpRequest, collector: Collector, nonce: str, content: dict[str, Any]
+) -> None:
+    shopper = get_request_shopper(request, collector)
     event_id = claim_click(nonce, shopper.opaque_user_id)
     if event_id is None:
         logger.debug("click counted already")
         return
-    said = msgspec.convert({**content, "id": event_id, "opaqueUserId": "-"}, Click)
+    try:
+        said = msgspec.convert({**content, "id": event_id, "opaqueUserId": "-"}, Click)
+    except msgspec.ValidationError:
+        # Its message may hold values, and a log must not.
+        raise InvalidEvent("token", content, "this release must know all that it says") from None
     fields: dict[str, Any] = {
         name: value
         for name in Click.__struct_fields__

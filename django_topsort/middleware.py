@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.handlers.asgi import ASGIRequest
 from django.utils.cache import patch_vary_headers
 
 from django_topsort.accounts import accounts
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from django_topsort.events import Event
+    from django_topsort.shoppers import Shopper
 
 logger = logging.getLogger(__name__)
 
@@ -53,90 +55,93 @@ class TopsortMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
+        earlier = getattr(request, "topsort", None)
+        collector = Collector(deliver_safely)
+        if isinstance(earlier, Collector):
+            if not earlier.is_closed:
+                # The middleware is there twice: the outer one sees how the request ends.
+                return self.get_response(request)
+            collector.found = earlier.found  # a middleware before this one has tracked something
+        request.topsort = collector  # type: ignore[attr-defined]  # our name on the request
         if self._is_async:
-            return self._call_async(request)
-        visit = Visit(request)
+            return self._call_async(request, collector)
+        response = None
         try:
             response = self.get_response(request)
-            visit.see(response)
+            see_response(request, response, collector)
+        except Exception:
+            collector.deliver = deliver_unseen
+            raise
         finally:
-            visit.hand_over()
+            hand_over(request, response, collector)
         return response
 
-    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
-        visit = Visit(request, is_async=True)
+    async def _call_async(self, request: HttpRequest, collector: Collector) -> HttpResponseBase:
+        response: HttpResponseBase | None = None
         try:
-            response: HttpResponseBase = await self.get_response(request)
-            visit.see(response)
+            response = await self.get_response(request)
+            see_response(request, response, collector)
+        except Exception:
+            collector.deliver = deliver_unseen
+            raise
         finally:
-            visit.hand_over()
+            hand_over(request, response, collector)
         return response
 
 
-class Visit:
-    """One request on its way through the middleware. Nothing here raises into the page."""
+def see_response(request: HttpRequest, response: HttpResponseBase, collector: Collector) -> None:
+    """Note how the request ended, and set the cookie where an id was needed. Never raises."""
+    if response.status_code >= 500:
+        collector.deliver = deliver_unseen
+    shopper: Shopper | None = collector.found.get("shopper")
+    if shopper is None or shopper.source == "hook":
+        return
+    try:
+        set_shopper_cookie(request, response, shopper)
+        patch_vary_headers(response, ["Cookie"])
+    except Exception:
+        logger.exception("cookie not set; are the TOPSORT_COOKIE_* settings right?")
 
-    __slots__ = ("collector", "has_failed", "is_async", "request", "response")
 
-    def __init__(self, request: HttpRequest, *, is_async: bool = False) -> None:
-        self.request = request
-        self.is_async = is_async
-        self.response: HttpResponseBase | None = None
-        self.has_failed = False
-        self.collector = Collector(self.deliver)
-        request.topsort = self.collector  # type: ignore[attr-defined]  # our name on the request
+def hand_over(
+    request: HttpRequest, response: HttpResponseBase | None, collector: Collector
+) -> None:
+    """Send the events: now, or when the response is out if a backend would hold it up."""
+    if not can_wait(request, response, collector):
+        collector.close()
+        return
+    close = request.close
 
-    def see(self, response: HttpResponseBase) -> None:
-        """Note how the request ended, and set the cookie where an id was needed."""
-        self.response = response
-        self.has_failed = response.status_code >= 500
-        shopper = self.collector.found.get("shopper")
-        if shopper is None or shopper.source == "hook":
-            return
+    def close_and_send() -> None:
         try:
-            set_shopper_cookie(self.request, response, shopper)
-            patch_vary_headers(response, ["Cookie"])
-        except Exception:
-            logger.exception("cookie not set; are the TOPSORT_COOKIE_* settings right?")
+            close()
+        finally:
+            collector.close()
 
-    def hand_over(self) -> None:
-        """Send the events: now, or when the response is out if a backend would hold it up."""
-        if self._can_wait():
-            close = self.request.close
+    # Django calls it after the last byte, also when another response took this one's place.
+    request.close = close_and_send  # type: ignore[method-assign]
 
-            def close_and_send() -> None:
-                try:
-                    close()
-                finally:
-                    self.collector.close()
 
-            # Django calls it after the last byte, also when another response took this one's place.
-            self.request.close = close_and_send  # type: ignore[method-assign]
-        else:
-            self.collector.close()
+def can_wait(request: HttpRequest, response: HttpResponseBase | None, collector: Collector) -> bool:
+    """Whether the events should wait for the last byte, and ``request.close()`` will come."""
+    if response is None:
+        # The client has left while an async view ran: nothing of the request is ever closed.
+        return False
+    if response.streaming:
+        if isinstance(request, ASGIRequest):
+            return False  # a body that raises is not closed under ASGI
+    elif not len(collector):
+        return False
+    try:
+        return is_blocking()
+    except Exception:
+        return False  # no backend: the delivery will say so
 
-    def _can_wait(self) -> bool:
-        """Whether the events should wait for the last byte, and ``request.close()`` will come."""
-        response = self.response
-        if response is None:
-            # The client has left while an async view ran: nothing of the request is ever closed.
-            return False
-        if response.streaming:
-            if self.is_async:
-                return False  # a body that raises is not closed under ASGI
-        elif not len(self.collector):
-            return False
-        try:
-            return is_blocking()
-        except Exception:
-            return False  # no backend: the delivery will say so
 
-    def deliver(self, events: list[Event]) -> None:
-        """Deliver what the collector hands over, less what nobody saw."""
-        if self.has_failed:
-            unseen = [event for event in events if event.kind in SHOWN_KINDS]
-            accounts.count_recorded(unseen)
-            _reporter.dropped(unseen, "server_error")
-            events = [event for event in events if event.kind not in SHOWN_KINDS]
-        if events:
-            deliver_safely(events)
+def deliver_unseen(events: list[Event]) -> None:
+    """Deliver the events of a page that failed, less what nobody saw."""
+    unseen = [event for event in events if event.kind in SHOWN_KINDS]
+    accounts.count_recorded(unseen)
+    _reporter.dropped(unseen, "server_error")
+    if others := [event for event in events if event.kind not in SHOWN_KINDS]:
+        deliver_safely(others)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from django_topsort.exceptions import InvalidEvent
 from django_topsort.purchases.buyers import get_request_buyer, remember_buyer
 from django_topsort.tracking import track_purchase
 
@@ -28,12 +29,15 @@ def report_order(
     track_purchase(order, request, opaque_user_id=opaque_user_id)
 
 
-def remember_shopper(request: HttpRequest, order_or_key: Any) -> bool:
-    """Keep who is placing an order, for when it is paid in another request; return whether it is kept.
+def remember_shopper(request: HttpRequest | None, order_or_key: Any) -> bool:
+    """Keep who is placing an order, for when it is paid elsewhere; return whether it is kept.
 
-    ``order_or_key`` is the order or its number. Nothing is kept of a client that brought no id, of
-    staff, or without consent. Never raises.
+    ``order_or_key`` is the order or its number. Nothing is kept without a request, of a client that
+    brought no id, of staff, or without consent. Never raises.
     """
+    if request is None:
+        logger.warning("shopper not remembered reason=no_request; send order_placed with it")
+        return False
     try:
         buyer = get_request_buyer(request, order_or_key)
         if buyer is None:
@@ -45,6 +49,10 @@ def remember_shopper(request: HttpRequest, order_or_key: Any) -> bool:
             device_type=buyer.device_type,
             channel=buyer.channel,
         )
+    except InvalidEvent as error:
+        # Without the traceback, which would show the id that TOPSORT_USER_ID returned.
+        logger.error("shopper not remembered field=%s: %s", error.field, error.rule)
+        return False
     except Exception:
         logger.exception("shopper not remembered")
         return False

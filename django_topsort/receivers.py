@@ -40,8 +40,7 @@ def handle_order_placed(
     sender: object, order: Any = None, request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
     """Remember who is placing the order that ``order_placed.send()`` names."""
-    if request is not None:
-        remember_shopper(request, get_order(sender, order, kwargs))
+    remember_shopper(request, get_order(sender, order, kwargs))
 
 
 def handle_order_paid(

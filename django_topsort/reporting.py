@@ -1,12 +1,13 @@
 """Saying what became of events: in the accounts, by a signal, and in the log.
 
-The log gets one line per reason and kind in a minute, with how many like it were left out, and never
-an event's content, the shopper's id or the API key.
+The log gets one line per reason and kind in a minute, with how many like it were left out, and
+never an event's content, the shopper's id or the API key.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -35,7 +36,14 @@ class LogLimit:
         self._clock = clock
         self._lines: dict[tuple[str, ...], tuple[float, int]] = {}
 
-    def log(self, level: int, key: tuple[str, ...], message: str, *values: object) -> None:
+    def log(
+        self,
+        level: int,
+        key: tuple[str, ...],
+        message: str,
+        *values: object,
+        exc_info: BaseException | None = None,
+    ) -> None:
         """Log ``message`` unless one with ``key`` was logged within the last minute.
 
         Two threads may both log a first line: a lock would not be worth what it costs.
@@ -48,7 +56,8 @@ class LogLimit:
         if len(self._lines) >= MAX_KEYS:
             self._lines.clear()
         self._lines[key] = (now, 0)
-        logger.log(level, f"{message} left_out=%s", *values, left_out)
+        said = f"{message} left_out=%s"
+        logger.log(level, said, *values, left_out, exc_info=exc_info)
 
 
 class Reporter:
@@ -105,7 +114,8 @@ class Reporter:
     def refused(self, kind: str, error: Exception) -> None:
         """Say that no event of ``kind`` could be made of what was given, and why.
 
-        The field and the rule are logged, and of the value its type: it may be personal.
+        The field and the rule are logged, and of the value its type: it may be personal. The
+        traceback is, too, where the shop's own code or settings raised something else.
         """
         if isinstance(error, InvalidEvent):
             given = type(error.value).__name__
@@ -113,9 +123,16 @@ class Reporter:
             self.left_out(kind, "invalid", detail, key=error.field)
         else:
             name = type(error).__name__
-            self.left_out(kind, "invalid", f"error={name} of a function of the shop's", key=name)
+            self.left_out(kind, "invalid", f"error={name}", key=name, exc_info=error)
 
-    def left_out(self, kind: str, reason: str, detail: str, key: str = "") -> None:
+    def left_out(
+        self,
+        kind: str,
+        reason: str,
+        detail: str,
+        key: str = "",
+        exc_info: BaseException | None = None,
+    ) -> None:
         """Say that there is no event of ``kind`` where there should be one, for ``reason``.
 
         Within a minute only the first of each ``key`` is logged.
@@ -128,6 +145,7 @@ class Reporter:
             kind,
             reason,
             detail,
+            exc_info=exc_info,
         )
         self._announce(events_dropped, kind=kind, count=1, reason=reason, events=[])
 
@@ -151,6 +169,15 @@ class Reporter:
         self._thread.is_announcing = True
         try:
             signal.send_robust(sender=self.sender, **facts)
+        except Exception:
+            # An async receiver cannot be waited for on an event loop's own thread.
+            self._limit.log(
+                logging.ERROR,
+                ("announce", *sorted(facts)),
+                "signal not announced arguments=%s",
+                ",".join(sorted(facts)),
+                exc_info=sys.exception(),
+            )
         finally:
             self._thread.is_announcing = False
 

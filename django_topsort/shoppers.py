@@ -1,16 +1,19 @@
 """Who the shopper is: an opaque id that is the same in auctions, impressions, clicks and purchases.
 
-The id is kept in a first-party cookie that the server sets, under the name that Topsort's own scripts
-use, so that server and browser agree. It says nothing about the person (``OpaqueUserID``).
+The id is kept in a first-party cookie that the server sets, under the name that Topsort's own
+scripts use, so that server and browser agree. It says nothing about the person (``OpaqueUserID``).
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from uuid import UUID
 
 from django_topsort.conf import topsort_settings
-from django_topsort.exceptions import InvalidEvent
+from django_topsort.exceptions import InvalidEvent, TopsortConfigurationError
+from django_topsort.fields import get_exact_text
 from django_topsort.ids import build_id
 
 if TYPE_CHECKING:
@@ -23,8 +26,9 @@ SHOPPER_ID = re.compile(r"[A-Za-z0-9._~+/=:-]{1,64}", re.ASCII)
 class Shopper(NamedTuple):
     """A shopper's opaque user id and where it comes from.
 
-    ``source``: ``"hook"`` (``TOPSORT_USER_ID``), ``"cookie"`` (the client brought it) or ``"minted"``
-    (made in this request, for a client that brought none: never proof of who is ordering).
+    ``source``: ``"hook"`` (``TOPSORT_USER_ID``), ``"cookie"`` (the client brought it) or
+    ``"minted"`` (made in this request, for a client that brought none: never proof of who is
+    ordering).
     """
 
     opaque_user_id: str
@@ -41,11 +45,7 @@ def get_shopper(request: HttpRequest) -> Shopper:
     if hook is not None:
         value = hook(request)
         if value is not None and value != "":
-            text = str(value)
-            if len(text) > MAX_SHOPPER_ID:
-                rule = f"it must have 1 to {MAX_SHOPPER_ID} characters; return a hash of it"
-                raise InvalidEvent("TOPSORT_USER_ID", value, rule)
-            return Shopper(text, "hook")
+            return Shopper(_read_user_id(value), "hook")
     brought = request.COOKIES.get(topsort_settings.TOPSORT_COOKIE_NAME, "")
     # A cookie comes from anybody: what is not an id is replaced, and never sent on or echoed.
     if SHOPPER_ID.fullmatch(brought):
@@ -53,22 +53,52 @@ def get_shopper(request: HttpRequest) -> Shopper:
     return Shopper(build_id(), "minted")
 
 
+def _read_user_id(value: object) -> str:
+    # Not whatever str() makes of an object: of a user it makes a name, and of False, which is what
+    # "is_authenticated and ..." returns, one id for all visitors.
+    if isinstance(value, int | UUID) and not isinstance(value, bool):
+        text: str | None = str(value)
+    else:
+        text = get_exact_text(value)
+    if text is None or len(text) > MAX_SHOPPER_ID:
+        rule = (
+            f"it must return text of at most {MAX_SHOPPER_ID} characters, an int, a UUID, or None"
+            " for the cookie's; return a hash of what is longer"
+        )
+        raise InvalidEvent("TOPSORT_USER_ID", value, rule)
+    return text
+
+
 def has_consent(request: HttpRequest) -> bool:
-    """Return whether this shopper may be tracked, as ``TOPSORT_CONSENT`` says; yes by default."""
+    """Return whether this shopper may be tracked, as ``TOPSORT_CONSENT`` says; yes by default.
+
+    Raises TopsortConfigurationError for an async function.
+    """
     hook = topsort_settings.get_hook("TOPSORT_CONSENT")
-    return True if hook is None else bool(hook(request))
+    if hook is None:
+        return True
+    answer = hook(request)
+    if inspect.iscoroutine(answer):
+        answer.close()
+        # As any object it would count as a yes.
+        message = "TOPSORT_CONSENT: an async function cannot be waited for here; name a plain one"
+        raise TopsortConfigurationError(message)
+    return bool(answer)
 
 
 def set_shopper_cookie(request: HttpRequest, response: HttpResponseBase, shopper: Shopper) -> None:
     """Keep the shopper's id in the cookie for another year."""
+    name = topsort_settings.TOPSORT_COOKIE_NAME
     secure = topsort_settings.TOPSORT_COOKIE_SECURE
     response.set_cookie(
-        topsort_settings.TOPSORT_COOKIE_NAME,
+        name,
         shopper.opaque_user_id,
         max_age=topsort_settings.TOPSORT_COOKIE_AGE,
         path="/",  # or each directory of the shop would get an id of its own
         domain=topsort_settings.TOPSORT_COOKIE_DOMAIN,
         secure=request.is_secure() if secure is None else secure,
         httponly=topsort_settings.TOPSORT_COOKIE_HTTPONLY,
-        samesite=topsort_settings.TOPSORT_COOKIE_SAMESITE,  # type: ignore[arg-type]  # a check says which
+        samesite=topsort_settings.TOPSORT_COOKIE_SAMESITE,  # type: ignore[arg-type]  # see checks
     )
+    # Python puts a value with "/" or "=" in quotes, which it takes off again and scripts do not.
+    response.cookies[name].set(name, shopper.opaque_user_id, shopper.opaque_user_id)

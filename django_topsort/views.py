@@ -32,8 +32,8 @@ HEADERS = {
 def click(request: HttpRequest, token: str) -> HttpResponse:
     """Report the click that ``token`` says and redirect (302) to where it leads.
 
-    A token that is forged or foreign is answered with 404, one that is too old with 410, both with a
-    plain page (``django_topsort/click_refused.html``); neither leads anywhere.
+    A token that is forged or foreign is answered with 404, one that is too old with 410, both with
+    a plain page (``django_topsort/click_refused.html``); neither leads anywhere.
     """
     response: HttpResponse
     try:

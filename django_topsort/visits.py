@@ -11,22 +11,24 @@ from django_topsort.fields import MAX_TEXT
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from django_topsort.events import DeviceType
+    from django_topsort.fields import DeviceType
 
 MAX_USER_AGENT = 1024  # characters looked at: the header comes from anybody
 
-# Tablets count as mobile: Topsort knows no third kind (the DeviceType schema).
+# Tablets count as mobile: Topsort knows no third kind (the DeviceType schema). A "Tablet PC" is no
+# tablet but a part of Windows, which Internet Explorer names.
 MOBILE_AGENT = re.compile(
-    r"Mobi|Android|iPhone|iPad|iPod|Tablet|Silk/|Kindle|PlayBook|Opera Mini|IEMobile|webOS",
+    r"Mobi|Android|iPhone|iPad|iPod|Tablet(?! PC)|Silk/|Kindle|PlayBook|Opera Mini|webOS|hpwOS",
     re.IGNORECASE,
 )
-# What calls itself a crawler, a preview or a monitor. Phones by Cubot are none. A program that does
-# not say what it is (curl, an HTTP library) is not told apart here, nor is a client without a name.
+# What calls itself a crawler, a preview or a monitor; most name their address (+https://...), as no
+# browser does. Phones by Cubot are none. A program that does not say what it is (curl, an HTTP
+# library) is not told apart here, nor is a client without a name.
 CRAWLER_AGENT = re.compile(
-    r"(?<!cu)bot\b|(?<!cu)bot[/_;-]|crawl|spider|slurp|archiver|facebookexternalhit|WhatsApp/"
-    r"|Mediapartners|Google-(?:Read|Inspection|Safety)|APIs-Google|FeedFetcher|Lighthouse|PageSpeed"
-    r"|bingpreview|Yandex(?:Images|Metrika|Direct|Market|News)|Embedly|Qwantify|Pingdom|UptimeRobot"
-    r"|StatusCake|Scrapy",
+    r"(?<!cu)bot\b|(?<!cu)bot[/_;-]|\+https?:|crawl|spider|slurp|archiver|facebook(?:external|catalog)"
+    r"|WhatsApp/|UriPreview|bingpreview|Embedly|Qwantify|Slack-|Google-\w|-Google\b|GoogleOther"
+    r"|Google Favicon|FeedFetcher|Lighthouse|PageSpeed|Yandex(?:Images|Metrika|Direct|Market|News)"
+    r"|Pingdom|UptimeRobot|StatusCake|Site24x7|Validator|HeadlessChrome|PhantomJS|Scrapy",
     re.IGNORECASE,
 )
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from django_topsort.events import (
     EVENT_KINDS,
@@ -20,17 +21,34 @@ from django_topsort.events import (
 from django_topsort.exceptions import InvalidEvent
 
 CATEGORY_FIELDS = ("categoryIds", "categoryId")
+EVENT_CLASSES: dict[str, type[Event]] = {
+    event_class.kind: event_class for event_class in (Impression, Click, Purchase, PageView)
+}
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-class EventsRequest(Part, kw_only=True):
-    """One request's events by kind (``EventsRequest``); Topsort takes at most 50 of each."""
+class EventsRequest(Part, frozen=True, kw_only=True):
+    """One request's events by kind (``EventsRequest``); Topsort takes at most 50 of each.
+
+    Raises InvalidEvent for what is no list of that kind's events.
+    """
 
     impressions: tuple[Impression, ...] = ()
     clicks: tuple[Click, ...] = ()
     purchases: tuple[Purchase, ...] = ()
     pageviews: tuple[PageView, ...] = ()
+
+    def __post_init__(self) -> None:
+        for kind, event_class in EVENT_CLASSES.items():
+            events = getattr(self, kind)
+            if not isinstance(events, list | tuple):
+                raise InvalidEvent(kind, events, f"it must be a list of {event_class.__name__}s")
+            for event in events:
+                if type(event) is not event_class:
+                    rule = f"it must be an instance of {event_class.__name__} itself"
+                    raise InvalidEvent(kind, event, rule)
+            force_setattr(self, kind, tuple(events))
 
     def __iter__(self) -> Iterator[Event]:
         yield from self.impressions
@@ -70,7 +88,9 @@ def encode_event(event: Event, category_field: str = "categoryIds") -> bytes:
 def decode_request(body: bytes | str) -> EventsRequest:
     """Return the events of a request's JSON, with ``categoryId`` or ``categoryIds``.
 
-    Raises InvalidEvent, which names the field, for whatever is not such a request.
+    It reads a little more than Topsort takes: null for what is absent, a price in quotes, and an
+    event without an id or a time, which gets one. Raises InvalidEvent, which names the field, for
+    whatever else is not such a request.
     """
     try:
         try:
@@ -79,7 +99,7 @@ def decode_request(body: bytes | str) -> EventsRequest:
             # Only what the older form may have refused is looked at again, in the slower way.
             content = _rename_categories(_LOOSE.decode(body))
             return msgspec.convert(content, EventsRequest)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         if isinstance(error.__cause__, InvalidEvent):
             raise error.__cause__ from None
         raise InvalidEvent("body", body, f"it must be an events request: {error}") from None

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 from django.core.cache import cache
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 
+from django_topsort import reporting
 from django_topsort.backends import locmem
+from django_topsort.signals import events_dropped
 
 # A machine that measures coverage on all its cores is slow at times; that is no finding.
 hypothesis.settings.register_profile("suite", deadline=None)
@@ -17,7 +21,31 @@ hypothesis.settings.load_profile("suite")
 
 @pytest.fixture(autouse=True)
 def _clean_memory() -> Iterator[None]:
-    """Leave no event and no cached value to the next test."""
+    """Leave no event, no cached value and no silenced log line to the next test."""
     yield
     locmem.outbox.clear()
     cache.clear()
+    reporting.log_limit._lines.clear()
+
+
+@pytest.fixture
+def drops() -> Iterator[list[tuple[str, str, int]]]:
+    """What was given up during the test: kind, reason, count."""
+    seen: list[tuple[str, str, int]] = []
+
+    def note(kind: str, reason: str, count: int, **kwargs: object) -> None:
+        seen.append((kind, reason, count))
+
+    events_dropped.connect(note)
+    yield seen
+    events_dropped.disconnect(note)
+
+
+@pytest.fixture
+def served() -> Iterator[None]:
+    """Let a test call Django's handlers directly: as a server does, but for the tests' database."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)

@@ -22,7 +22,7 @@ def build_database(url: str) -> dict[str, Any]:
     if parts.scheme not in ENGINES:
         message = f"TEST_DATABASE_URL: {parts.scheme!r} is not known; it is one of {[*ENGINES]}"
         raise ValueError(message)
-    if parts.scheme == "mysql":
+    if parts.scheme == "mysql":  # pragma: no cover
         stand_in_for_mysqlclient()
     return {
         "ENGINE": ENGINES[parts.scheme],

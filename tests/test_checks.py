@@ -17,6 +17,7 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management import call_command
 from django.http import HttpRequest
+from django.test import override_settings
 from django.utils.functional import SimpleLazyObject
 from pytest_django import Settings
 
@@ -383,9 +384,8 @@ def test_no_value_makes_a_check_raise_or_show_the_key(
     settings.TOPSORT_API_KEY = KEY
     settings.TEMPLATES = build_templates(f"{HERE}.break_down", f"{HERE}.give_key")["TEMPLATES"]
     for value in NASTY:
-        set_all(settings, dict.fromkeys(names, value))
-
-        messages = run(deploy=True)
+        with override_settings(**dict.fromkeys(names, value)):
+            messages = run(deploy=True)
 
         assert all(KEY[:12] not in f"{message}" for message in messages), value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Any
 
 from django_topsort.client import TopsortClient
 from django_topsort.conf import topsort_settings
@@ -12,8 +13,8 @@ from django_topsort.exceptions import AuthenticationFailed, TopsortConfiguration
 _thread = threading.local()
 
 
-def post_body(body: bytes) -> None:
-    """Post one request's body to Topsort.
+def post_body(body: bytes, limit: float | None = None) -> None:
+    """Post one request's body to Topsort, in ``limit`` seconds where the timeouts allow more.
 
     Raises ApiError; a setting that cannot be used is one that no retry helps.
     """
@@ -22,15 +23,15 @@ def post_body(body: bytes) -> None:
     except TopsortConfigurationError as error:
         failure = AuthenticationFailed(str(error))
     else:
-        client.post_events(body)
+        client.post_events(body, limit)
         return
     raise failure
 
 
 def get_client() -> TopsortClient:
     """Return this thread's client for the settings as they are now."""
-    timeout = topsort_settings.TOPSORT_TIMEOUT
-    if isinstance(timeout, list):
+    timeout: Any = topsort_settings.TOPSORT_TIMEOUT
+    if isinstance(timeout, list):  # as a settings file in JSON or YAML has it
         timeout = tuple(timeout)
     wanted = (
         topsort_settings.TOPSORT_API_URL,

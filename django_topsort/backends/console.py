@@ -11,6 +11,7 @@ import msgspec
 
 from django_topsort.backends.base import BaseEventBackend, encode_body
 from django_topsort.batches import build_batches
+from django_topsort.events import EVENT_KINDS
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
@@ -29,14 +30,16 @@ class EventBackend(BaseEventBackend):
 
     def send_events(self, events: Sequence[Event]) -> None:
         stream = self._stream or sys.stdout
+        texts = []
         for batch in build_batches(events):
             body = msgspec.json.format(encode_body(batch), indent=2).decode()
             counts = ", ".join(
                 f"{len(getattr(batch, kind))} {kind}"
-                for kind in batch.__struct_fields__
+                for kind in EVENT_KINDS
                 if getattr(batch, kind)
             )
-            with self._lock:
-                stream.write(f"POST /v2/events  {counts}\n{body}\n{'-' * 79}\n")
-                stream.flush()
-            self.report.delivered(list(batch))
+            texts.append(f"POST /v2/events  {counts}\n{body}\n{'-' * 79}\n")
+        with self._lock:
+            stream.write("".join(texts))
+            stream.flush()
+        self.report.delivered(events)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.core.checks import CheckMessage, Error
@@ -31,7 +32,10 @@ class EventBackend(BaseEventBackend):
         self._lock = threading.Lock()
 
     def send_events(self, events: Sequence[Event]) -> None:
-        """Append ``events``. Raises TopsortConfigurationError without a path, OSError as open does."""
+        """Append ``events``.
+
+        Raises TopsortConfigurationError without a path, and OSError as ``open`` does.
+        """
         path = topsort_settings.TOPSORT_FILE_PATH
         if not path:
             message = "TOPSORT_FILE_PATH is empty; the filebased backend needs the path of a file"
@@ -41,8 +45,9 @@ class EventBackend(BaseEventBackend):
             b'{"kind":"%s","event":%s}\n' % (event.kind.encode(), encode_event(event, field))
             for event in events
         )
-        with self._lock, open(path, "ab", buffering=0) as file:
-            file.write(lines)
+        with self._lock, Path(path).open("ab", buffering=0) as file:
+            while lines:  # a disk that is nearly full takes a part
+                lines = lines[file.write(lines) :]
         self.report.delivered(events)
 
     def check(self) -> list[CheckMessage]:

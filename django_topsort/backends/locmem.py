@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from django_topsort.events import Event
 
 outbox: list[Event] = []
-"""The events that this backend has taken, in their order; a test clears it with ``outbox.clear()``."""
+"""The events that this backend has taken, in order; a test clears it with ``outbox.clear()``."""
 
 
 class EventBackend(BaseEventBackend):

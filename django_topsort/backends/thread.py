@@ -25,19 +25,19 @@ def get_options() -> SenderOptions:
     )
 
 
-def post_body(body: bytes) -> None:
+def post_body(body: bytes, limit: float | None = None, /) -> None:
     """Post one request's body: in a background thread, so that no request waits for the import."""
     from django_topsort.backends import connections
 
-    connections.post_body(body)
+    connections.post_body(body, limit)
 
 
 class EventBackend(BaseEventBackend):
     """Holds events in memory, at most ``TOPSORT_QUEUE_SIZE``, and posts them in batches.
 
     A batch goes out when it has 50 of a kind, or ``TOPSORT_FLUSH_INTERVAL`` seconds after its first
-    event, over up to ``TOPSORT_CONNECTIONS`` connections. A process that exits sends the rest for up
-    to ``TOPSORT_SHUTDOWN_TIMEOUT`` seconds; one that is killed loses what it held.
+    event, over up to ``TOPSORT_CONNECTIONS`` connections. A process that exits sends the rest for
+    up to ``TOPSORT_SHUTDOWN_TIMEOUT`` seconds; one that is killed loses what it held.
     """
 
     def __init__(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
@@ -165,7 +166,9 @@ def is_empty(value: object) -> bool:
 
 def read_id(value: object) -> str | None:
     """Return the id that ``value`` is, or has as ``pk`` or ``id``; None where there is none."""
-    if not is_plain_id(value):
+    if isinstance(value, Model):
+        value = value.pk  # as below, in a tenth of the time: a page has dozens of products
+    elif not is_plain_id(value):
         keys = (get_value(value, name) for name in ("pk", "id"))
         value = next((key for key in keys if key is not ABSENT), None)
     if value is None or isinstance(value, bool):

@@ -23,9 +23,9 @@ LONGEST_BACKOFF = 30.0
 
 
 def get_backoff(attempts: int, rand: Callable[[], float] = random.random) -> float:
-    """Return the seconds to wait after ``attempts`` failures: full jitter up to 0.5 s * 2**n, <= 30 s.
+    """Return the seconds to wait after ``attempts`` failures: up to 0.5 s * 2**n, 30 s at most.
 
-    Jitter, because all processes of a shop fail at the same moment and must not return at once.
+    Full jitter: all processes of a shop fail at the same moment, and must not return at one.
     """
     limit = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(attempts, 16))
     return max(0.05, limit * rand())
@@ -62,15 +62,21 @@ class Circuit:
         self._is_probing = self.is_open
         return self._is_probing
 
-    def succeed(self) -> None:
-        """Note that Topsort answered: what it said of the events does not matter here."""
+    def succeed(self, *, is_probe: bool = False) -> None:
+        """Note that Topsort answered: what it said of the events does not matter here.
+
+        An open circuit is closed by its probe only: an answer to an older request says nothing of
+        now, and would cut short the time that Topsort asked us to wait.
+        """
+        if self.is_open and not is_probe:
+            return
         self._failures = 0
         self._open_until = None
         self._is_probing = False
 
-    def fail(self, error: ApiError, now: float) -> None:
+    def fail(self, error: ApiError, now: float, *, is_probe: bool = False) -> None:
         """Note that a batch came back for a reason that is not its own."""
-        self._is_probing = False
+        self.give_up(is_probe=is_probe)
         if not self._failures:
             self._failing_since = now
         self._failures += 1
@@ -85,3 +91,12 @@ class Circuit:
             pause = max(pause, min(error.retry_after, LONGEST_RETRY_AFTER))
         if pause > 0:
             self._open_until = max(self._open_until or 0.0, now + pause)
+
+    def give_up(self, *, is_probe: bool) -> None:
+        """Note that a request ended and told nothing of Topsort.
+
+        Only the end of the probe itself lets another one out: requests from before the outage fail
+        for as long as their timeouts last.
+        """
+        if is_probe:
+            self._is_probing = False

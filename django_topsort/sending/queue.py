@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.batches import MAX_PER_KIND
-from django_topsort.events import EVENT_KINDS, Purchase
+from django_topsort.events import EVENT_KINDS, PageView, Purchase
+from django_topsort.wire import EventsRequest, build_request
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
@@ -28,61 +29,91 @@ BASE_BYTES = 330  # an event's JSON without the texts of varying length
 ITEM_BYTES = 90
 
 
-@dataclass
-class Retry:
-    """Events that failed together: ``due`` is when to try again, in seconds of the clock."""
+@dataclass(eq=False, slots=True)
+class Job:
+    """Events that go out together: ``due`` is when to try, in seconds of the clock.
 
-    events: list[Event]
+    ``room``: how many places and bytes of the queue they take, by kind, until they are settled.
+    """
+
+    batch: EventsRequest
+    room: dict[str, tuple[int, int]]
     attempts: int
     first_failure: float
     due: float
+    is_probe: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class Lane:
-    """The fresh events of one kind, with when they came: pairs of a time and how many."""
+    """The fresh events of one kind, with what came when: lists of a time, how many, and bytes."""
 
     events: deque[Event] = field(default_factory=deque)
     arrivals: deque[list[Any]] = field(default_factory=deque)
 
-    def put(self, events: Sequence[Event], now: float) -> None:
+    def put(self, events: Sequence[Event], now: float, size: int) -> None:
+        """Add the events of one hand-over, which take ``size`` bytes in all."""
         self.events.extend(events)
-        self.arrivals.append([now, len(events)])
+        self.arrivals.append([now, len(events), size])
 
-    def take(self, most: int) -> list[Event]:
-        """Remove and return the oldest events, at most ``most``."""
+    def take(self, most: int) -> tuple[list[Event], int]:
+        """Remove the oldest events, at most ``most``; return them and their bytes."""
         events = self.events
-        taken = [events.popleft() for _ in range(min(most, len(events)))]
-        left = len(taken)
+        if len(events) <= most:
+            taken, size = list(events), sum(arrival[2] for arrival in self.arrivals)
+            events.clear()
+            self.arrivals.clear()
+            return taken, size
+        taken = [events.popleft() for _ in range(most)]
+        size, left = 0, most
         while left:
             arrival = self.arrivals[0]
-            if arrival[1] > left:
-                arrival[1] -= left
-                break
-            left -= arrival[1]
-            self.arrivals.popleft()
-        return taken
+            part = min(left, arrival[1])
+            size += self._shrink(arrival, part)
+            left -= part
+            if not arrival[1]:
+                self.arrivals.popleft()
+        return taken, size
 
-    def take_newest(self) -> Event:
-        """Remove and return the event that came last."""
+    def take_newest(self) -> tuple[list[Event], int]:
+        """Remove the event that came last; return it and its bytes."""
         arrival = self.arrivals[-1]
-        arrival[1] -= 1
+        size = self._shrink(arrival, 1)
         if not arrival[1]:
             self.arrivals.pop()
-        return self.events.pop()
+        return [self.events.pop()], size
+
+    def _shrink(self, arrival: list[Any], part: int) -> int:
+        """Take ``part`` events off an arrival; return their bytes, which are taken to be even."""
+        size = int(arrival[2] * part // arrival[1])
+        arrival[1] -= part
+        arrival[2] -= size
+        return size
 
 
 def estimate_size(event: Event) -> int:
-    """Return about how many bytes ``event`` makes as JSON, without making them."""
-    if isinstance(event, Purchase):
-        return BASE_BYTES + ITEM_BYTES * len(event.items)
+    """Return about how many bytes ``event`` makes as JSON, without making them.
+
+    What a shopper can make long counts: paths and search texts.
+    """
+    # type() and not isinstance(), which takes five times as long for a class of msgspec.
+    one: Any = event
+    if type(one) is Purchase:
+        return BASE_BYTES + ITEM_BYTES * len(one.items)
     size = BASE_BYTES
-    bid = getattr(event, "resolved_bid_id", None)
+    page = one.page
+    if page is not None:
+        size += len(page.page_id) + len(page.value or "")
+    if type(one) is PageView:
+        return size
+    bid = one.resolved_bid_id
     if bid is not None:
         size += len(bid)
-    placement = getattr(event, "placement", None)
+    placement = one.placement
     if placement is not None:
-        size += len(placement.path) + len(placement.search_query or "")
+        size += len(placement.path)
+        if placement.search_query is not None:
+            size += len(placement.search_query)
     return size
 
 
@@ -90,8 +121,8 @@ class EventQueue:
     """Fresh events by kind, and failed ones by when to try them again."""
 
     def __init__(self) -> None:
-        self._lanes = {kind: Lane() for kind in ("purchases", "clicks", "impressions", "pageviews")}
-        self._retries: list[tuple[float, int, Retry]] = []
+        self._lanes = {kind: Lane() for kind in EVENT_KINDS}
+        self._retries: list[tuple[float, int, Job]] = []
         self._order = count()
         self._sizes = dict.fromkeys(EVENT_KINDS, 0)
         self._counts = dict.fromkeys(EVENT_KINDS, 0)
@@ -99,8 +130,13 @@ class EventQueue:
     def __len__(self) -> int:
         """How many events wait, fresh and failed."""
         return sum(len(lane.events) for lane in self._lanes.values()) + sum(
-            len(retry.events) for _, _, retry in self._retries
+            len(job.batch) for _, _, job in self._retries
         )
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether there are events that were not tried yet."""
+        return any(lane.events for lane in self._lanes.values())
 
     def put(self, events: Sequence[Event], now: float, places: int, size: int) -> list[Event]:
         """Add events and return those that had to go, so that no more than fit are held.
@@ -111,26 +147,35 @@ class EventQueue:
         for event in events:
             by_kind.setdefault(event.kind, []).append(event)
         for kind, some in by_kind.items():
-            self._lanes[kind].put(some, now)
+            some_bytes = sum(map(estimate_size, some))
+            self._lanes[kind].put(some, now, some_bytes)
             self._counts[kind] += len(some)
-            self._sizes[kind] += sum(map(estimate_size, some))
+            self._sizes[kind] += some_bytes
         shed: list[Event] = []
         while self._is_over(places, size):
             one = self._shed_one()
-            if one is None:
+            if not one:
                 break  # all that is left is being posted
-            shed.append(one)
+            shed += one
         return shed
 
-    def put_back(self, retry: Retry) -> None:
-        """Keep failed events until they are due; they have their places already."""
-        heapq.heappush(self._retries, (retry.due, next(self._order), retry))
+    def put_back(
+        self, events: Iterable[Event], *, attempts: int, first_failure: float, due: float
+    ) -> None:
+        """Keep failed events until they are due. Their job is to be settled first."""
+        job = self._build_job(events, attempts, first_failure, due)
+        heapq.heappush(self._retries, (due, next(self._order), job))
 
-    def settle(self, events: Sequence[Event]) -> None:
-        """Free the places of events that are delivered, rejected or dropped."""
-        for event in events:
-            self._counts[event.kind] -= 1
-            self._sizes[event.kind] -= estimate_size(event)
+    def settle(self, job: Job) -> None:
+        """Free the places of a job's events."""
+        for kind, (places, size) in job.room.items():
+            self._counts[kind] -= places
+            self._sizes[kind] -= size
+
+    def hasten(self, now: float) -> None:
+        """Make failed events due at once."""
+        self._retries = [(min(due, now), order, job) for due, order, job in self._retries]
+        heapq.heapify(self._retries)
 
     def get_delay(self, now: float, interval: float) -> float | None:
         """Return the seconds until there is something to post: 0 for now, None for nothing.
@@ -145,27 +190,61 @@ class EventQueue:
                 due.append(lane.arrivals[0][0] + interval)
         return max(0.0, min(due) - now) if due else None
 
-    def take(self, now: float, most: int = MAX_PER_KIND) -> Retry | None:
-        """Remove and return the next events to post, or None.
+    def take(self, now: float, most: int = MAX_PER_KIND) -> Job | None:
+        """Remove and return the next events to post, at most ``most`` of a kind, or None.
 
         Failed events come first, when they are due. Fresh ones are taken in any case: the caller
         has asked ``get_delay``, or does not want to wait.
         """
         if self._retries and self._retries[0][0] <= now:
-            return heapq.heappop(self._retries)[2]
-        events: list[Event] = []
-        for lane in self._lanes.values():
+            job = heapq.heappop(self._retries)[2]
+            return self._cut(job, most) if most < MAX_PER_KIND else job
+        batch: dict[str, Any] = {}
+        room: dict[str, tuple[int, int]] = {}
+        for kind, lane in self._lanes.items():
             if lane.events:
-                events.extend(lane.take(most))
-        return Retry(events, attempts=0, first_failure=now, due=now) if events else None
+                events, size = lane.take(most)
+                batch[kind] = tuple(events)
+                room[kind] = len(events), size
+        return Job(EventsRequest(**batch), room, 0, now, now) if batch else None
 
     def take_all(self) -> list[Event]:
-        """Remove and return everything: what is left when time is up."""
-        events = [event for _, _, retry in self._retries for event in retry.events]
-        self._retries.clear()
-        for lane in self._lanes.values():
-            events.extend(lane.take(len(lane.events)))
+        """Remove and return everything, and free its places: what is left when time is up."""
+        events: list[Event] = []
+        while self._retries:
+            job = self._retries.pop()[2]
+            self.settle(job)
+            events += job.batch
+        while fresh := self.take(0.0):
+            self.settle(fresh)
+            events += fresh.batch
         return events
+
+    def _build_job(
+        self, events: Iterable[Event], attempts: int, first_failure: float, due: float
+    ) -> Job:
+        """Return a job with places for its events."""
+        room: dict[str, tuple[int, int]] = {}
+        batch = build_request(events)
+        for kind in EVENT_KINDS:
+            some = getattr(batch, kind)
+            if some:
+                room[kind] = len(some), sum(map(estimate_size, some))
+                self._counts[kind] += room[kind][0]
+                self._sizes[kind] += room[kind][1]
+        return Job(batch, room, attempts, first_failure, due)
+
+    def _cut(self, job: Job, most: int) -> Job:
+        """Return a job of at most ``most`` of a kind; the rest of ``job`` stays here."""
+        parts = [getattr(job.batch, kind) for kind in EVENT_KINDS]
+        rest = [event for part in parts for event in part[most:]]
+        if not rest:
+            return job
+        first = [event for part in parts for event in part[:most]]
+        self.settle(job)
+        attempts, since = job.attempts, job.first_failure
+        self.put_back(rest, attempts=attempts, first_failure=since, due=job.due)
+        return self._build_job(first, attempts, since, job.due)
 
     def _is_over(self, places: int, size: int) -> bool:
         """Whether the shared places, and the purchases beyond their own, exceed the bounds."""
@@ -175,16 +254,17 @@ class EventQueue:
         bytes_beyond = max(0, self._sizes["purchases"] - PURCHASE_BYTES)
         return others + beyond > places or bytes_others + bytes_beyond > size
 
-    def _shed_one(self) -> Event | None:
+    def _shed_one(self) -> list[Event]:
         for kind in SHED_ORDER:
             if self._lanes[kind].events:
-                (event,) = self._lanes[kind].take(1)
+                events, size = self._lanes[kind].take(1)
                 break
         else:
             # Only purchases are left: the places are full of them, and the newest finds none.
-            purchases = self._lanes["purchases"]
-            if not purchases.events:
-                return None
-            event = purchases.take_newest()
-        self.settle([event])
-        return event
+            kind = "purchases"
+            if not self._lanes[kind].events:
+                return []
+            events, size = self._lanes[kind].take_newest()
+        self._counts[kind] -= 1
+        self._sizes[kind] -= size
+        return events

@@ -1,4 +1,4 @@
-"""A lock that knows its thread, and on which threads wait for one another."""
+"""The lock of the engine, and what threads wait for under it."""
 
 from __future__ import annotations
 
@@ -6,39 +6,24 @@ import threading
 
 
 class Turn:
-    """A lock that knows its thread.
+    """One lock with two conditions: workers wait for ``work``, callers until all is ``settled``.
 
-    Garbage collection, a signal handler or a log handler may record an event in the midst of our
-    own critical section. ``is_mine`` tells that case, and the event goes aside.
+    ``lock`` stands in a ``with`` statement itself, not behind a method of ours: a signal handler
+    may raise anywhere, and between taking a lock in a method and entering the block nobody would
+    release it again.
     """
 
     def __init__(self) -> None:
-        self._condition = threading.Condition(threading.RLock())
-        self._owner: int | None = None
-
-    def __enter__(self) -> None:
-        self._condition.acquire()
-        self._owner = threading.get_ident()
-
-    def __exit__(self, *exc: object) -> None:
-        self._owner = None
-        self._condition.release()
+        self.lock = threading.RLock()
+        self.work = threading.Condition(self.lock)
+        self.settled = threading.Condition(self.lock)
 
     @property
     def is_mine(self) -> bool:
-        """Whether this thread holds the lock."""
-        return self._owner == threading.get_ident()
+        """Whether this thread holds the lock.
 
-    def wait(self, timeout: float | None) -> None:
-        """Let others have the lock until one of them wakes this thread, or ``timeout`` seconds."""
-        self._owner = None
-        self._condition.wait(timeout)
-        self._owner = threading.get_ident()
-
-    def wake(self, count: int = 1) -> None:
-        """Wake up to ``count`` waiting threads."""
-        self._condition.notify(count)
-
-    def wake_all(self) -> None:
-        """Wake every waiting thread."""
-        self._condition.notify_all()
+        Garbage collection, a signal handler or a log handler may record an event in the midst of
+        our own critical section, where the state is not to be touched.
+        """
+        # Private, but every RLock has it: threading.Condition asks the same question by it.
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]

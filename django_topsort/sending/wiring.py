@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,25 +30,43 @@ class Report(Protocol):
         """A request failed; ``count`` events wait for another."""
 
 
+class Post(Protocol):
+    """How one request is made."""
+
+    def __call__(self, body: bytes, limit: float | None = None, /) -> None:
+        """Send one request's body, in ``limit`` seconds where that is less than the usual.
+
+        Raises ApiError.
+        """
+
+
 @dataclass(frozen=True)
 class SenderOptions:
-    """How much is held, how long for, and how it is sent; times in seconds."""
+    """How much is held, how long for, and how it is sent; times in seconds.
+
+    ``idle_seconds``: after which a thread without work ends; the next event starts another.
+    """
 
     queue_size: int = 50_000
     queue_bytes: int = 32 * 1024 * 1024
     flush_interval: float = 0.5
     connections: int = 8
     shutdown_timeout: float = 5.0
+    idle_seconds: float = 10.0
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """``post`` sends one request's body and raises ApiError; ``encode`` makes that body; ``report``
-    hears what became of each event; ``options`` is asked at each use.
+    """The engine's connections to the rest.
+
+    ``post`` sends one request's body; ``encode`` makes that body; ``report`` hears what became of
+    each event; ``options`` is asked at each use. ``clock`` gives seconds that never go back, and
+    ``rand`` numbers from 0 to 1 that scatter what processes would do at the same moment.
     """
 
-    post: Callable[[bytes], None]
+    post: Post
     encode: Callable[[EventsRequest], bytes]
     report: Report
     options: Callable[[], SenderOptions]
     clock: Callable[[], float] = time.monotonic
+    rand: Callable[[], float] = random.random

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from django_topsort.batches import MAX_PER_KIND, build_batches
-from django_topsort.sending.circuit import LONGEST_RETRY_AFTER, Circuit, get_backoff
+from django_topsort.sending.backlog import Backlog
 from django_topsort.sending.posting import Outcome, post_batch
-from django_topsort.sending.queue import EventQueue, Retry
 from django_topsort.sending.turn import Turn
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
+    from django_topsort.sending.queue import Job
     from django_topsort.sending.wiring import SenderOptions, Wiring
 
-logger = logging.getLogger(__name__)
-
-# Events are given up when they have failed this often and for this long: an outage alone ends none.
-MIN_ATTEMPTS = 6
-MAX_AGE = 300.0  # seconds since the first failure
-IDLE_SECONDS = 10.0  # after which a thread without work ends; the next event starts another
-PROBE_EVENTS = 10  # of a kind, in the request that asks whether Topsort answers again
+STARTING_SECONDS = 1.0  # after which a thread that has not begun will not
+MAX_UNSAID = 1000  # shed events that wait for a thread of ours to report them
 
 
 class Workers:
@@ -36,164 +30,195 @@ class Workers:
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
         self._turn = Turn()
-        self._queue = EventQueue()
-        self._circuit = Circuit()
+        self._backlog = Backlog(wiring.clock, wiring.rand)
         self._aside: deque[Sequence[Event]] = deque()
-        self._shed: list[Event] = []
-        self._in_flight: dict[int, Retry] = {}
-        self._threads: set[threading.Thread] = set()
-        self._reporting = 0
+        self._saying: list[int] = []  # threads that report, some of them one report in another
+        self._threads: dict[threading.Thread, float] = {}  # with when they were made
         self._idle = 0
         self._flushing = 0
         self._is_closed = False
 
     def put(self, events: Sequence[Event]) -> None:
         """Queue ``events``; what then does not fit is dropped, oldest first."""
-        if self._turn.is_mine:
-            self._aside.append(events)
-            return
-        options = self._wiring.options()
-        worker = None
-        with self._turn:
-            is_late = self._is_closed
-            if not is_late:
-                was_empty = not len(self._queue)
-                self._aside.append(events)
-                self._take_aside(options)
-                # A thread that waits for the batch to fill need not hear of every event.
-                if was_empty or not self._idle or self._get_delay(options) == 0:
-                    worker = self._wake_worker(options)
-        if is_late:
-            self._wiring.report.dropped(events, "shutdown")
-        elif worker is not None:
-            self._start(worker)
+        self._aside.append(tuple(events))  # without the lock, which this very thread may hold
+        self._attend()
 
     def flush(self, timeout: float) -> bool:
         """Post at once what waits; return whether all was settled within ``timeout`` seconds."""
-        if self._turn.is_mine or threading.current_thread() in self._threads:
+        if self._turn.is_mine or self._is_ours():
             return False
         deadline = self._wiring.clock() + timeout
-        with self._turn:
+        self._attend()
+        with self._turn.lock:
             self._flushing += 1
-            self._turn.wake_all()
+            self._backlog.hasten()
+            self._turn.work.notify_all()
         try:
             return self._wait_until_empty(deadline)
         finally:
-            with self._turn:
+            options = self._wiring.options()
+            worker = None
+            with self._turn.lock:
                 self._flushing -= 1
+                if len(self._backlog) and not self._threads:
+                    worker = self._wake_worker(options)  # this thread stood in for one
+            self._start(worker)
+            self._attend()
 
     def shutdown(self, timeout: float) -> bool:
         """Flush, then stop and drop what is left; return whether nothing was."""
+        if self._turn.is_mine:
+            return False  # a signal handler in the midst of our own work; the exit calls again
         self.flush(timeout)
-        with self._turn:
+        with self._turn.lock:
             self._is_closed = True
-            self._take_aside(self._wiring.options())
-            left = self._queue.take_all()
-            left += [event for job in self._in_flight.values() for event in job.events]
-            self._queue.settle(left)
-            left += self._shed
-            self._in_flight.clear()
-            self._shed = []
-            self._turn.wake_all()
+            left = self._backlog.take_all()
+            self._turn.work.notify_all()
+            self._turn.settled.notify_all()
+        self._report_shed()
         if left:
             self._wiring.report.dropped(left, "shutdown")
+        self._attend()
         return not left
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits and nothing is on its way."""
-        return not (
-            self._in_flight or self._reporting or self._aside or self._shed or len(self._queue)
+        return not (self._aside or self._saying) and self._backlog.is_empty
+
+    def _is_ours(self) -> bool:
+        """Whether this thread posts or reports: it cannot wait for itself."""
+        ident = threading.get_ident()
+        return (
+            ident in self._backlog.in_flight
+            or ident in self._saying
+            or threading.current_thread() in self._threads
         )
 
-    def _take_aside(self, options: SenderOptions) -> None:
-        now = self._wiring.clock()
+    def _attend(self) -> None:
+        """Queue what was put aside, and see to it that somebody posts it.
+
+        Once more where the lock was ours: what is put aside then has nobody else to look after it.
+        """
         while self._aside:
-            events = self._aside.popleft()
-            self._shed += self._queue.put(events, now, options.queue_size, options.queue_bytes)
+            if self._turn.is_mine:
+                self._turn.work.notify()  # this thread may be about to wait
+                return
+            options = self._wiring.options()
+            worker = None
+            late: list[Event] = []
+            with self._turn.lock:
+                if self._is_closed:
+                    while self._aside:
+                        late += self._aside.popleft()
+                else:
+                    # Whoever waits for earlier events to fill a batch need not hear of every one.
+                    # Failed events are no such company: they may wait for long.
+                    is_first = not self._backlog.has_fresh
+                    self._take_aside(options)
+                    if is_first or not self._idle or self._get_delay(options) == 0:
+                        worker = self._wake_worker(options)
+                must_say = len(self._backlog.shed) > MAX_UNSAID
+            self._start(worker)
+            if late:
+                self._wiring.report.dropped(late, "shutdown")
+            if must_say:
+                self._report_shed()  # no thread of ours has the time, or none can start
+
+    def _take_aside(self, options: SenderOptions) -> None:
+        while self._aside:
+            self._backlog.put(self._aside.popleft(), options)
 
     def _get_delay(self, options: SenderOptions) -> float | None:
         """Return the seconds until something may be posted; None while nothing waits."""
-        now = self._wiring.clock()
-        interval = 0.0 if self._flushing else options.flush_interval
-        delay = self._queue.get_delay(now, interval)
-        if delay is None:
-            return None
-        pause = self._circuit.get_delay(now)
-        return IDLE_SECONDS if pause is None else max(delay, pause)
+        return self._backlog.get_delay(0.0 if self._flushing else options.flush_interval)
 
     def _wake_worker(self, options: SenderOptions) -> threading.Thread | None:
         """Wake a waiting thread; return a new one to be started where none waits."""
         if self._idle:
-            # Those that wait in flush() share the condition, and one of them might be woken instead.
-            self._turn.wake(1 + self._flushing)
-            return None
-        # One that was killed from outside is gone without a word.
-        self._threads = {one for one in self._threads if one.ident is None or one.is_alive()}
-        if len(self._threads) >= options.connections:
-            return None
-        worker = threading.Thread(target=self._work, name="django-topsort", daemon=True)
-        self._threads.add(worker)
-        return worker
+            self._turn.work.notify()
+        elif self._count_threads() < options.connections:
+            worker = threading.Thread(target=self._work, name="django-topsort", daemon=True)
+            self._threads[worker] = self._wiring.clock()
+            return worker
+        return None
 
-    def _start(self, worker: threading.Thread) -> None:
-        try:
-            worker.start()
-        except RuntimeError:
-            # No more threads, or the interpreter is ending. The events wait; the next ones try again.
-            with self._turn:
-                self._threads.discard(worker)
+    def _count_threads(self) -> int:
+        """Return how many threads work, less those that are gone without a word."""
+        now = self._wiring.clock()
+        for thread, made in list(self._threads.items()):
+            is_starting = thread.ident is None and now - made < STARTING_SECONDS
+            if not (is_starting or thread.is_alive()):
+                del self._threads[thread]
+        return len(self._threads)
+
+    def _start(self, worker: threading.Thread | None) -> None:
+        if worker is not None:
+            try:
+                worker.start()
+            except RuntimeError:
+                # No more threads, or the interpreter is ending. The events wait for the next ones.
+                with self._turn.lock:
+                    self._threads.pop(worker, None)
 
     def _work(self) -> None:
         try:
             while self._work_once(None):
                 pass
-        finally:
-            with self._turn:  # also when a SystemExit was thrown into it
-                self._threads.discard(threading.current_thread())
+        except BaseException:
+            self._replace()
+            raise
+
+    def _replace(self) -> None:
+        """Leave what this thread had, and its place, to another: it was killed (SystemExit)."""
+        job = self._backlog.in_flight.get(threading.get_ident())
+        if job is not None:
+            self._settle(job, Outcome(waiting=list(job.batch)))
+        options = self._wiring.options()
+        with self._turn.lock:
+            self._threads.pop(threading.current_thread(), None)
+            worker = None if self._is_closed or self.is_empty else self._wake_worker(options)
+        self._start(worker)
 
     def _work_once(self, deadline: float | None) -> bool:
         """Wait for a batch and post it; return False when there is none to wait for."""
         job = self._wait_for_job(deadline)
         if job is None:
             return False
-        outcome = Outcome(waiting=job.events)
+        outcome = Outcome(waiting=list(job.batch))
         try:
-            (batch,) = build_batches(job.events)
-            outcome = post_batch(batch, self._wiring.post, self._wiring.encode)
-        except Exception:
-            # A fault of ours, or of a function in the settings. The events are tried again.
-            logger.exception("posting failed events=%s", len(job.events))
+            outcome = post_batch(
+                job.batch, lambda body: self._post(body, deadline), self._wiring.encode
+            )
         finally:
             self._settle(job, outcome)
         return True
 
-    def _wait_for_job(self, deadline: float | None) -> Retry | None:
+    def _post(self, body: bytes, deadline: float | None) -> None:
+        limit = None if deadline is None else max(0.1, deadline - self._wiring.clock())
+        self._wiring.post(body, limit)
+
+    def _wait_for_job(self, deadline: float | None) -> Job | None:
         while True:
             self._report_shed()
             options = self._wiring.options()
-            worker = None
-            with self._turn:
-                self._take_aside(options)
+            with self._turn.lock:
+                if not self._is_closed:
+                    self._take_aside(options)
                 delay = self._get_delay(options)
                 if delay == 0 and not self._is_closed:
-                    most = PROBE_EVENTS if self._circuit.start() else MAX_PER_KIND
-                    job = self._queue.take(self._wiring.clock(), most)
-                    if job is not None:
-                        self._in_flight[id(job)] = job
-                        if len(self._queue):
-                            worker = self._wake_worker(options)
-                elif not self._wait(delay, deadline):
+                    job = self._backlog.take_job(threading.get_ident())
+                    # Another one sees to what is left, which is or soon will be due.
+                    worker = self._wake_worker(options) if len(self._backlog) else None
+                    break
+                if not self._wait(delay, options.idle_seconds, deadline):
                     # Out of the count under the lock: the next put() must not rely on this thread.
-                    self._threads.discard(threading.current_thread())
+                    self._threads.pop(threading.current_thread(), None)
                     return None
-                else:
-                    continue
-            if worker is not None:
-                self._start(worker)
-            return job
+        self._start(worker)
+        return job
 
-    def _wait(self, delay: float | None, deadline: float | None) -> bool:
+    def _wait(self, delay: float | None, idle: float, deadline: float | None) -> bool:
         """Wait until there may be something to post; return False when this thread is to end."""
         if self._is_closed:
             return False
@@ -201,90 +226,72 @@ class Workers:
             return False
         self._idle += 1
         try:
-            self._turn.wait(IDLE_SECONDS if delay is None else delay)
+            if not self._aside:
+                self._turn.work.wait(idle if delay is None else min(delay, idle))
         finally:
             self._idle -= 1
         return delay is not None or not self.is_empty
 
-    def _settle(self, job: Retry, outcome: Outcome) -> None:
-        with self._turn:
-            if self._in_flight.pop(id(job), None) is None:
+    def _settle(self, job: Job, outcome: Outcome) -> None:
+        ident = threading.get_ident()
+        with self._turn.lock:
+            if self._backlog.in_flight.pop(ident, None) is None:
                 return  # the process ends, and this batch has been reported as dropped
-            self._reporting += 1
-            was_open = self._circuit.is_open
-            if outcome.error is None:
-                self._circuit.succeed()
-            else:
-                self._circuit.fail(outcome.error, self._wiring.clock())
-            dropped = self._put_back(job, outcome)
-            rejected = [event for event, _ in outcome.rejected]
-            self._queue.settle([*outcome.delivered, *rejected, *dropped])
+            self._saying.append(ident)
+            was_open = self._backlog.is_paused
+            dropped = self._backlog.settle(job, outcome)
             if was_open:
-                self._turn.wake_all()  # they wait for what this batch has found out
+                self._turn.work.notify_all()  # they wait for what this batch has found out
         try:
             self._say(outcome, dropped)
         finally:
-            with self._turn:
-                self._reporting -= 1
-                if self._flushing:
-                    self._turn.wake_all()
-
-    def _put_back(self, job: Retry, outcome: Outcome) -> list[Event]:
-        """Keep what is not settled for another try; return what has had enough of them."""
-        if not outcome.waiting:
-            return []
-        now, error = self._wiring.clock(), outcome.error
-        attempts = job.attempts
-        first_failure = job.first_failure if attempts else now
-        due = now
-        if error is None or not error.configuration:
-            # A setting that is wrong is no fault of the events: they are not counted out for it.
-            attempts += 1
-            due += get_backoff(attempts)
-        if error is not None and error.retry_after is not None:
-            due = max(due, now + min(error.retry_after, LONGEST_RETRY_AFTER))
-        if attempts >= MIN_ATTEMPTS and now - first_failure > MAX_AGE:
-            return outcome.waiting
-        self._queue.put_back(Retry(outcome.waiting, attempts, first_failure, due))
-        return []
+            self._end_saying(ident)
 
     def _say(self, outcome: Outcome, dropped: list[Event]) -> None:
-        if outcome.delivered:
-            self._wiring.report.delivered(outcome.delivered)
-        for event, error in outcome.rejected:
-            self._wiring.report.rejected([event], error)
-        if outcome.error is not None:
-            self._wiring.report.failed(outcome.error, len(outcome.waiting))
-        if dropped:
-            self._wiring.report.dropped(dropped, "expired")
+        report = self._wiring.report
+        with ExitStack() as stack:  # all of it, even if a receiver throws a SystemExit
+            if dropped:
+                stack.callback(report.dropped, dropped, "expired")
+            if outcome.error is not None:
+                stack.callback(report.failed, outcome.error, len(outcome.waiting))
+            for event, error in reversed(outcome.rejected):
+                stack.callback(report.rejected, [event], error)
+            if outcome.delivered:
+                stack.callback(report.delivered, outcome.delivered)
 
     def _report_shed(self) -> None:
         """Say what the queue had no room for: here, because a request is not to wait for it."""
-        with self._turn:
-            shed, self._shed = self._shed, []
-            self._reporting += 1
+        if not self._backlog.shed:
+            return
+        ident = threading.get_ident()
+        with self._turn.lock:
+            shed, self._backlog.shed = self._backlog.shed, []
+            self._saying.append(ident)
         try:
             if shed:
                 self._wiring.report.dropped(shed, "overflow")
         finally:
-            with self._turn:
-                self._reporting -= 1
-                if self._flushing:
-                    self._turn.wake_all()
+            self._end_saying(ident)
+
+    def _end_saying(self, ident: int) -> None:
+        with self._turn.lock:
+            self._saying.remove(ident)
+            if self._flushing:
+                self._turn.settled.notify_all()
 
     def _wait_until_empty(self, deadline: float) -> bool:
         while True:
-            with self._turn:
+            with self._turn.lock:
                 if self.is_empty:
                     return True
                 now = self._wiring.clock()
-                pause = self._circuit.get_delay(now) or 0.0
-                is_busy = bool(self._in_flight or self._reporting)
-                if now >= deadline or (not is_busy and now + pause > deadline):
+                delay = self._backlog.get_delay(0.0) or 0.0
+                is_busy = bool(self._backlog.in_flight or self._saying)
+                if now >= deadline or (not is_busy and now + delay > deadline):
                     return False  # Topsort will not be asked again before the time is up
-                has_workers = bool(self._threads)
+                has_workers = self._count_threads() > 0
                 if has_workers:
-                    self._turn.wait(min(deadline - now, 1.0))
+                    self._turn.settled.wait(min(deadline - now, 1.0))
             if not has_workers and not self._work_once(deadline):
-                with self._turn:
+                with self._turn.lock:
                     return self.is_empty

@@ -1,4 +1,7 @@
-"""Template tags: ``{% load topsort %}``."""
+"""Template tags: ``{% load topsort %}``.
+
+They find the request by themselves. Where a template has none, ``request=`` gives it.
+"""
 
 from __future__ import annotations
 
@@ -10,41 +13,62 @@ from django_topsort.links import build_click_url
 from django_topsort.tracking import set_placement, track_impression, track_pageview
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
     from django.template.context import Context
 
 register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def topsort_impression(context: Context, product: object = None, **fields: Any) -> str:
+def topsort_impression(
+    context: Context, /, product: object = None, *, request: Any = None, **fields: Any
+) -> str:
     """Report that ``product`` was shown, and print nothing. Arguments: as ``track_impression``."""
-    track_impression(context.get("request"), product, **fields)
+    track_impression(request or get_request(context), product, **fields)
     return ""
 
 
 @register.simple_tag(takes_context=True)
 def topsort_pageview(
     context: Context,
+    /,
     page_type: str = "other",
     page_id: object = None,
     value: object = None,
+    *,
+    request: Any = None,
     **fields: Any,
 ) -> str:
     """Report that the page was opened, and print nothing. Arguments: as ``track_pageview``."""
-    track_pageview(context.get("request"), page_type, page_id, value, **fields)
+    track_pageview(request or get_request(context), page_type, page_id, value, **fields)
     return ""
 
 
 @register.simple_tag(takes_context=True)
-def topsort_placement(context: Context, **fields: Any) -> str:
+def topsort_placement(context: Context, /, *, request: Any = None, **fields: Any) -> str:
     """Set the placement for the rest of the template, and print nothing. Fields: of Placement."""
-    set_placement(context.get("request"), **fields)
+    set_placement(request or get_request(context), **fields)
     return ""
 
 
 @register.simple_tag(takes_context=True)
 def topsort_click_url(
-    context: Context, target: object, product: object = None, **fields: Any
+    context: Context,
+    /,
+    target: object,
+    product: object = None,
+    *,
+    request: Any = None,
+    **fields: Any,
 ) -> str:
     """Print a link that counts the click and leads to ``target``. As ``build_click_url``."""
-    return build_click_url(context.get("request"), target, product, **fields)
+    return build_click_url(request or get_request(context), target, product, **fields)
+
+
+def get_request(context: Context) -> HttpRequest:
+    """Return the request for which the template is rendered; what is none is refused later.
+
+    A RequestContext knows it also where ``{% include ... only %}`` hides the variable, and where
+    the project does without the context processor.
+    """
+    return getattr(context, "request", None) or context.get("request")  # type: ignore[return-value]

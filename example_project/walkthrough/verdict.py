@@ -133,8 +133,8 @@ def get_complaints(received: Received, visits: list[Visit]) -> Iterator[str]:
                 yield f"the {visit.who} made {count} {kind}, Topsort has {counts[kind]}"
         seen = {event.bid for event in received.get_events(visit, "impressions") if event.bid}
         clicked = {event.bid for event in received.get_events(visit, "clicks") if event.bid}
-        if not clicked or not clicked <= seen:
-            yield f"the {visit.who} clicked bids {clicked} and saw {seen}"
+        if counts["clicks"] and not (clicked and clicked <= seen):
+            yield f"the {visit.who} clicked on the bids {sorted(clicked)}, and saw {sorted(seen)}"
         for purchase in received.get_events(visit, "purchases"):
             if sorted(purchase.items) != sorted(visit.order) or purchase.total != visit.total:
                 yield f"the {visit.who} ordered {visit.order}, Topsort has {purchase.items}"

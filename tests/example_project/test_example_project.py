@@ -107,6 +107,7 @@ def test_demo_on_a_terminal_serves_until_ctrl_c(tmp_path: Path) -> None:
         with suppress(OSError):  # a terminal that nobody writes to any more: the demo has ended
             while "Ctrl-C ends both." not in shown:
                 shown += os.read(ours, 4096).decode()
+        assert "ALL IS WELL" in shown, shown
         urls = re.findall(r"http://127\.0\.0\.1:\d+/", shown)
         answers = [urllib.request.urlopen(url, timeout=10).status for url in urls]
         os.write(ours, b"\x03")

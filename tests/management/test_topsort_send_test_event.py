@@ -311,3 +311,12 @@ def test_connection_that_breaks_is_explained(fault: str, api: FakeApi) -> None:
     getattr(api, fault)()
 
     assert f"The connection to {get_host(api)} broke off (ConnectionError" in fail()
+
+
+def test_answer_that_comes_too_slowly_is_explained(api: FakeApi, settings: Settings) -> None:
+    settings.TOPSORT_TIMEOUT = 0.2
+
+    with api.drip(0.1):
+        said = fail()
+
+    assert f"{get_host(api)} took the connection, but did not answer" in said

@@ -1,0 +1,134 @@
+"""What an answer of Topsort's means: nothing, when it has taken the events, or an ApiError."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from django_topsort.exceptions import (
+    ApiError,
+    AuthenticationFailed,
+    EndpointNotFound,
+    InvalidRequest,
+    PayloadTooLarge,
+    RateLimited,
+    RedirectRefused,
+    ServerUnavailable,
+    UnexpectedAnswer,
+)
+
+MAX_TEXT = 200  # characters kept of what an answer says
+
+ERRORS: dict[int, type[ApiError]] = {
+    400: InvalidRequest,
+    401: AuthenticationFailed,
+    403: AuthenticationFailed,
+    404: EndpointNotFound,
+    405: EndpointNotFound,
+    408: ServerUnavailable,
+    410: EndpointNotFound,
+    413: PayloadTooLarge,
+    415: InvalidRequest,
+    422: InvalidRequest,
+    425: ServerUnavailable,
+    429: RateLimited,
+}
+
+
+def check_answer(status: int, headers: Any, content: bytes | None) -> None:
+    """Raise the ApiError that an answer stands for; return if it stands for success.
+
+    ``content`` is None for a body that is not known to its end.
+
+    Success is 204, or another 2xx whose body is empty or JSON without an ``errCode``: a page of
+    HTML with a 200 comes from a proxy or a login wall, and no event was recorded.
+    """
+    if status == 204:
+        return
+    facts = parse_error(content)
+    if 200 <= status < 300 and facts is not None and not facts["err_code"]:
+        return
+    if 300 <= status < 400:
+        raise RedirectRefused("redirects are not followed", status=status)
+    error_class = ERRORS.get(status)
+    if error_class is None:
+        if 400 <= status < 500:
+            # An unknown 4xx says that the request is at fault; splitting it finds out what is.
+            error_class = InvalidRequest
+        else:
+            error_class = ServerUnavailable if status >= 500 else UnexpectedAnswer
+    retry_after = parse_retry_after(headers)
+    if facts is None:
+        facts = {"message": read_text(content)}
+    raise error_class(status=status, retry_after=retry_after, **facts)
+
+
+def parse_error(content: bytes | None) -> dict[str, str] | None:
+    """Return message, err_code and doc_url of an answer's body, or None when it is not JSON.
+
+    Topsort's documents show an object ``{errCode, docUrl, message}``, an array of them, and
+    ``{error, message}``. The message may change and is for people only.
+    """
+    facts = {"message": "", "err_code": "", "doc_url": ""}
+    if content is None:
+        return None
+    if not content.strip():
+        return facts
+    try:
+        answer = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(answer, list) and answer:
+        answer = answer[0]
+    if isinstance(answer, dict):
+        for name, keys in (
+            ("err_code", ("errCode", "error")),
+            ("message", ("message",)),
+            ("doc_url", ("docUrl",)),
+        ):
+            text = next((answer[key] for key in keys if isinstance(answer.get(key), str)), "")
+            facts[name] = clean(text)
+    return facts
+
+
+def read_text(content: bytes | None) -> str:
+    """Return what a body says that is not JSON: nothing where it is a page of HTML."""
+    text = (content or b"").decode(errors="replace").strip()
+    return "" if text.startswith("<") else clean(text)
+
+
+def clean(text: str) -> str:
+    """Return the beginning of a text from outside, fit for a line of a log."""
+    return "".join(char for char in text[:MAX_TEXT] if char.isprintable())
+
+
+def parse_retry_after(headers: Any) -> float | None:
+    """Return the seconds to wait that ``Retry-After`` or ``X-RateLimit-Reset`` asks for.
+
+    Seconds and dates are taken, a time in the past as 0, and what is neither as None.
+    """
+    for name in ("Retry-After", "X-RateLimit-Reset"):
+        value = str(headers.get(name, "")).strip()[:64]
+        if not value:
+            continue
+        try:
+            # The first, where several proxies have each added theirs.
+            seconds = float(value.partition(",")[0])
+        except ValueError:
+            try:
+                moment = parsedate_to_datetime(value)
+            except (ValueError, TypeError, OverflowError):
+                continue
+            if moment.tzinfo is None:  # "-0000": UTC, and the sender's own zone is not known
+                moment = moment.replace(tzinfo=UTC)
+            seconds = moment.timestamp() - time.time()
+        if not math.isfinite(seconds):
+            continue
+        if name == "X-RateLimit-Reset" and seconds > 1_000_000_000:
+            seconds -= time.time()  # the moment of the reset, in seconds since 1970
+        return max(0.0, seconds)
+    return None

@@ -1,0 +1,133 @@
+"""What waits, what is on its way, and when the next may go.
+
+Not safe between threads: the workers hold their lock, except to look at ``in_flight`` and ``shed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from django_topsort.batches import MAX_PER_KIND
+from django_topsort.sending.circuit import LONGEST_RETRY_AFTER, Circuit, get_backoff
+from django_topsort.sending.queue import EventQueue
+
+if TYPE_CHECKING:
+    from django_topsort.events import Event
+    from django_topsort.sending.posting import Outcome
+    from django_topsort.sending.queue import Job
+    from django_topsort.sending.wiring import SenderOptions
+
+# Events are given up when they have failed this often and for this long: an outage alone ends none.
+MIN_ATTEMPTS = 6
+MAX_AGE = 300.0  # seconds since the first failure
+PROBE_EVENTS = 10  # of a kind, in the request that asks whether Topsort answers again
+PROBE_SECONDS = 10.0  # after which to look again whether a probe that is out has come back
+
+
+class Backlog:
+    """A queue and a circuit: what to send, and whether it may be sent.
+
+    ``in_flight``: the jobs that are being posted, by an id of who posts them. ``shed``: events for
+    which there was no room, until somebody says so.
+    """
+
+    def __init__(self, clock: Callable[[], float], rand: Callable[[], float]) -> None:
+        self.in_flight: dict[int, Job] = {}
+        self.shed: list[Event] = []
+        self._clock = clock
+        self._rand = rand
+        self._queue = EventQueue()
+        self._circuit = Circuit(rand)
+
+    def __len__(self) -> int:
+        """How many events wait."""
+        return len(self._queue)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits and nothing is on its way."""
+        return not (self.in_flight or self.shed or len(self._queue))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether Topsort is taken to be unable to answer."""
+        return self._circuit.is_open
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether there are events that were not tried yet."""
+        return self._queue.has_fresh
+
+    def put(self, events: Sequence[Event], options: SenderOptions) -> None:
+        """Queue ``events``, and shed what then does not fit."""
+        places, size = options.queue_size, options.queue_bytes
+        self.shed += self._queue.put(events, self._clock(), places, size)
+
+    def hasten(self) -> None:
+        """Make failed events due, unless it is for Topsort to say when."""
+        if not self._circuit.is_open:
+            self._queue.hasten(self._clock())
+
+    def get_delay(self, interval: float) -> float | None:
+        """Return the seconds until something may be posted; None while nothing waits.
+
+        Fresh events wait up to ``interval`` seconds for others to fill their request.
+        """
+        now = self._clock()
+        delay = self._queue.get_delay(now, interval)
+        if delay is None:
+            return None
+        pause = self._circuit.get_delay(now)
+        return max(delay, PROBE_SECONDS if pause is None else pause)
+
+    def take_job(self, owner: int) -> Job | None:
+        """Remove and return what to post next, of which ``owner`` says what became of it."""
+        most = PROBE_EVENTS if self._circuit.is_open else MAX_PER_KIND
+        job = self._queue.take(self._clock(), most)
+        if job is not None:
+            job.is_probe = self._circuit.start()
+            self.in_flight[owner] = job
+        return job
+
+    def settle(self, job: Job, outcome: Outcome) -> list[Event]:
+        """Note what became of a job, and keep what waits; return what has been tried enough."""
+        now = self._clock()
+        was_open = self._circuit.is_open
+        if outcome.error is not None:
+            self._circuit.fail(outcome.error, now, is_probe=job.is_probe)
+        elif outcome.requests:
+            self._circuit.succeed(is_probe=job.is_probe)
+        else:
+            self._circuit.give_up(is_probe=job.is_probe)
+        self._queue.settle(job)
+        dropped = self._put_back(job, outcome, now)
+        if was_open and not self._circuit.is_open:
+            self._queue.hasten(now)  # Topsort is back: there is nothing more to wait for
+        return dropped
+
+    def take_all(self) -> list[Event]:
+        """Remove and return all that waits or is on its way: what is left when time is up."""
+        left = [event for job in self.in_flight.values() for event in job.batch]
+        self.in_flight.clear()
+        return left + self._queue.take_all()
+
+    def _put_back(self, job: Job, outcome: Outcome, now: float) -> list[Event]:
+        if not outcome.waiting:
+            return []
+        error = outcome.error
+        attempts = job.attempts
+        first_failure = job.first_failure if attempts else now
+        if error is None or not error.configuration:
+            # A setting that is wrong is no fault of the events: they are not counted out for it.
+            attempts += 1
+        if attempts >= MIN_ATTEMPTS and now - first_failure > MAX_AGE:
+            return outcome.waiting
+        # Where the circuit is open, it says when to try again.
+        due = now if self._circuit.is_open else now + get_backoff(attempts, self._rand)
+        if error is not None and error.retry_after is not None:
+            due = max(due, now + min(error.retry_after, LONGEST_RETRY_AFTER))
+        self._queue.put_back(
+            outcome.waiting, attempts=attempts, first_failure=first_failure, due=due
+        )
+        return []

@@ -1,0 +1,260 @@
+"""The backlog by a clock in hand: when to try again, what is given up, how an outage ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_topsort.events import Event
+from django_topsort.exceptions import (
+    ApiError,
+    AuthenticationFailed,
+    InvalidRequest,
+    NoAnswer,
+    RateLimited,
+)
+from django_topsort.sending.backlog import MAX_AGE, MIN_ATTEMPTS, PROBE_SECONDS, Backlog
+from django_topsort.sending.circuit import (
+    CONFIGURATION_PAUSE,
+    FAILURES_TO_OPEN,
+    LONGEST_RETRY_AFTER,
+)
+from django_topsort.sending.posting import Outcome
+from django_topsort.sending.queue import Job
+from django_topsort.sending.wiring import SenderOptions
+from tests.sending.engine import Clock, build_events, get_ids
+
+INTERVAL = 0.5
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def backlog(clock: Clock) -> Backlog:
+    return Backlog(clock, rand=lambda: 1.0)
+
+
+def put(backlog: Backlog, count: int = 1, prefix: str = "i", size: int = 1000) -> None:
+    backlog.put(build_events(count, prefix=prefix), SenderOptions(queue_size=size))
+
+
+def take(backlog: Backlog, owner: int = 1) -> Job:
+    job = backlog.take_job(owner)
+    assert job is not None
+    return job
+
+
+def end(backlog: Backlog, job: Job, outcome: Outcome, owner: int = 1) -> list[Event]:
+    del backlog.in_flight[owner]
+    return backlog.settle(job, outcome)
+
+
+def fail(backlog: Backlog, error: ApiError | None = None) -> list[Event]:
+    """Take a job and let it fail."""
+    job = take(backlog)
+    return end(
+        backlog, job, Outcome(waiting=list(job.batch), error=error or NoAnswer(), requests=1)
+    )
+
+
+def deliver(backlog: Backlog) -> Job:
+    job = take(backlog)
+    end(backlog, job, Outcome(delivered=list(job.batch), requests=1))
+    return job
+
+
+def open_circuit(backlog: Backlog) -> None:
+    for number in range(FAILURES_TO_OPEN):
+        put(backlog, prefix=f"failed-{number}")
+        backlog.hasten()
+        fail(backlog)
+    assert backlog.is_paused
+
+
+def test_backlog_is_empty_until_something_waits(backlog: Backlog) -> None:
+    assert [backlog.is_empty, backlog.has_fresh] == [True, False]
+    assert backlog.get_delay(INTERVAL) is None
+    assert backlog.take_job(1) is None
+
+    put(backlog)
+    assert [backlog.is_empty, backlog.has_fresh, len(backlog)] == [False, True, 1]
+
+
+def test_job_is_in_flight_until_it_is_settled(backlog: Backlog) -> None:
+    put(backlog)
+    job = take(backlog)
+    assert backlog.in_flight == {1: job}
+    assert [len(backlog), backlog.is_empty] == [0, False]
+
+    assert end(backlog, job, Outcome(delivered=list(job.batch), requests=1)) == []
+    assert backlog.is_empty
+
+
+def test_shed_events_wait_to_be_reported(backlog: Backlog) -> None:
+    put(backlog, 5, size=3)
+
+    assert get_ids(backlog.shed) == ["i-0", "i-1"]
+    assert len(backlog) == 3
+
+
+def test_failed_events_wait_longer_each_time(backlog: Backlog, clock: Clock) -> None:
+    put(backlog)
+    delays = []
+    for _ in range(FAILURES_TO_OPEN - 1):
+        assert fail(backlog) == []
+        delay = backlog.get_delay(INTERVAL)
+        assert delay is not None
+        delays.append(delay)
+        clock.now += delay
+
+    assert delays == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_retry_after_holds_for_the_event_and_for_all(backlog: Backlog, clock: Clock) -> None:
+    put(backlog)
+    fail(backlog, RateLimited(status=429, retry_after=20.0))
+    put(backlog, prefix="fresh")
+    backlog.hasten()
+
+    assert backlog.get_delay(0.0) == 20.0
+    clock.now += 20.0
+    assert backlog.get_delay(INTERVAL) == 0.0
+
+
+def test_retry_after_is_limited(backlog: Backlog) -> None:
+    put(backlog)
+    fail(backlog, RateLimited(status=429, retry_after=1e9))
+
+    assert backlog.get_delay(INTERVAL) == LONGEST_RETRY_AFTER
+
+
+def test_request_cut_short_by_its_number_of_parts_is_no_failure(backlog: Backlog) -> None:
+    put(backlog, 2)
+    for _ in range(2 * FAILURES_TO_OPEN):
+        job = take(backlog)
+        first, *rest = list(job.batch)
+        outcome = Outcome(rejected=[(first, InvalidRequest(status=400))], waiting=rest, requests=64)
+        end(backlog, job, outcome)
+        put(backlog, 2)
+
+    assert not backlog.is_paused
+
+
+def test_configuration_error_counts_no_attempt(backlog: Backlog, clock: Clock) -> None:
+    put(backlog)
+    for _ in range(3 * MIN_ATTEMPTS):
+        assert fail(backlog, AuthenticationFailed(status=401)) == []
+        assert backlog.get_delay(INTERVAL) == CONFIGURATION_PAUSE
+        clock.now += CONFIGURATION_PAUSE
+    job = take(backlog)
+
+    assert job.attempts == 0
+    assert clock.now > 1000.0 + MAX_AGE
+
+
+def test_events_are_given_up_after_many_attempts_and_a_long_time(
+    backlog: Backlog, clock: Clock
+) -> None:
+    put(backlog)
+    started = clock.now
+    dropped: list[Event] = []
+    attempts = 0
+    while not dropped:
+        dropped = fail(backlog)
+        attempts += 1
+        clock.now += backlog.get_delay(INTERVAL) or 0.0
+
+    assert get_ids(dropped) == ["i-0"]
+    assert attempts >= MIN_ATTEMPTS
+    assert clock.now - started > MAX_AGE
+    assert backlog.is_empty
+
+
+def test_long_outage_alone_ends_no_event(backlog: Backlog, clock: Clock) -> None:
+    put(backlog)
+    for _ in range(MIN_ATTEMPTS - 1):
+        clock.now += 10 * MAX_AGE
+        assert fail(backlog) == []
+
+    assert len(backlog) == 1
+
+
+# An outage
+
+
+def test_circuit_says_when_to_try_again(backlog: Backlog, clock: Clock) -> None:
+    open_circuit(backlog)
+    pause = backlog.get_delay(INTERVAL)
+    assert pause == pytest.approx(4.0)
+
+    clock.now += 4.0
+    assert backlog.get_delay(INTERVAL) == 0.0
+
+
+def test_one_small_request_asks_whether_topsort_is_back(backlog: Backlog, clock: Clock) -> None:
+    open_circuit(backlog)
+    put(backlog, 50)
+    clock.now += 10.0
+    for _ in range(FAILURES_TO_OPEN):
+        deliver_probe = take(backlog)
+        assert deliver_probe.is_probe
+        assert len(deliver_probe.batch) <= 10
+        assert backlog.get_delay(INTERVAL) == PROBE_SECONDS
+        end(
+            backlog,
+            deliver_probe,
+            Outcome(waiting=list(deliver_probe.batch), error=NoAnswer(), requests=1),
+        )
+        clock.now += 60.0
+
+
+def test_return_of_topsort_makes_everything_due(backlog: Backlog, clock: Clock) -> None:
+    for number in range(FAILURES_TO_OPEN - 1):
+        put(backlog, prefix=f"failed-{number}")
+        fail(backlog)
+    put(backlog, prefix="last")
+    fail(backlog)
+    clock.now += 4.0
+    assert deliver(backlog).is_probe
+
+    assert not backlog.is_paused
+    assert backlog.get_delay(INTERVAL) == 0.0
+    while len(backlog):
+        deliver(backlog)
+    assert backlog.is_empty
+
+
+def test_hasten_leaves_the_pause_to_the_circuit(backlog: Backlog) -> None:
+    open_circuit(backlog)
+    backlog.hasten()
+
+    assert backlog.get_delay(0.0) == pytest.approx(4.0)
+
+
+def test_hasten_makes_failed_events_due(backlog: Backlog) -> None:
+    put(backlog)
+    fail(backlog)
+    backlog.hasten()
+
+    assert backlog.get_delay(0.0) == 0.0
+
+
+def test_probe_that_told_nothing_is_followed_by_another(backlog: Backlog, clock: Clock) -> None:
+    open_circuit(backlog)
+    clock.now += 10.0
+    job = take(backlog)
+    end(backlog, job, Outcome(waiting=list(job.batch)))
+
+    assert backlog.is_paused
+    assert backlog.get_delay(INTERVAL) == 0.0
+
+
+def test_take_all_returns_what_waits_and_what_is_on_its_way(backlog: Backlog) -> None:
+    put(backlog, 120)
+    take(backlog, owner=1)
+    take(backlog, owner=2)
+
+    assert len(backlog.take_all()) == 120
+    assert backlog.is_empty

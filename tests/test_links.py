@@ -1,0 +1,250 @@
+"""Click links: where they may lead, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.http import HttpRequest
+from django.test import RequestFactory, override_settings
+from django.urls import path
+from django.utils.functional import lazystr
+
+from django_topsort.backends.locmem import outbox
+from django_topsort.clicks import read_click, sign_click
+from django_topsort.events import Click, Entity, InteractionObject, Page
+from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigurationError
+from django_topsort.links import build_click_url, follow_click
+from tests.shop.models import Product
+
+urlpatterns = [path("elsewhere/", lambda request: None)]  # the package's URLs are not included
+
+PREFIX = "/topsort/click/"
+BROWSER = {"user-agent": "Mozilla/5.0 Firefox/140.0"}
+
+
+@pytest.fixture
+def request_() -> HttpRequest:
+    return RequestFactory().get("/shoes/", headers=BROWSER)
+
+
+def get_target(url: str) -> str:
+    assert url.startswith(PREFIX)
+    return read_click(url.removeprefix(PREFIX)).target
+
+
+@pytest.mark.parametrize(
+    ("target", "leads_to"),
+    [
+        ("/shoe/1/?size=42#top", "/shoe/1/?size=42#top"),
+        (lazystr("/shoe/1/"), "/shoe/1/"),
+        ("http://testserver/shoe/1/", "http://testserver/shoe/1/"),
+        ("https://testserver/shoe/1/", "https://testserver/shoe/1/"),
+        ("//testserver/shoe/1/", "//testserver/shoe/1/"),
+        ("https://brand.example/shoe/", "https://brand.example/shoe/"),
+    ],
+)
+@override_settings(TOPSORT_CLICK_HOSTS=["brand.example"])
+def test_link_leads_on(request_: HttpRequest, target: object, leads_to: str) -> None:
+    assert get_target(build_click_url(request_, target, "shoe-1")) == leads_to
+
+
+UNSAFE = [
+    "",
+    None,
+    # A relative address would be taken from our own address on.
+    "1/",
+    "?page=2",
+    "#reviews",
+    "//evil.example/",
+    "/\\evil.example/",
+    "\\\\evil.example/",
+    "https:evil.example",
+    "https:///evil.example",
+    "http://testserver@evil.example/",
+    "https://testserver.evil.example/",
+    "\t//evil.example/",
+    "..//evil.example/",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "ftp://testserver/",
+    "http://[",
+]
+
+
+@pytest.mark.parametrize("target", UNSAFE)
+def test_link_to_elsewhere_is_refused(request_: HttpRequest, target: str | None) -> None:
+    with override_settings(TOPSORT_STRICT=True), pytest.raises(InvalidEvent) as caught:
+        build_click_url(request_, target, "shoe-1")
+
+    assert caught.value.field == "target"
+
+
+@pytest.mark.parametrize("target", UNSAFE)
+def test_link_to_elsewhere_is_left_as_it_is(
+    request_: HttpRequest, target: str | None, drops: list[tuple[str, str, int]]
+) -> None:
+    assert build_click_url(request_, target, "shoe-1") == (target or "")
+    assert drops == [("clicks", "invalid", 1)]
+
+
+def test_link_of_a_secure_page_leads_to_no_insecure_one() -> None:
+    request = RequestFactory().get("/", secure=True, headers=BROWSER)
+
+    assert build_click_url(request, "http://testserver/", "1") == "http://testserver/"
+
+
+def test_link_says_the_click_and_nothing_of_the_shopper(request_: HttpRequest) -> None:
+    url = build_click_url(
+        request_,
+        "/shoe/1/",
+        Product(pk=1),
+        id="own-id",
+        opaque_user_id="own-user",
+        device_type="mobile",
+        position=3,
+        category_ids=["shoes"],
+    )
+
+    assert read_click(url.removeprefix(PREFIX)).fields == {
+        "channel": "onsite",
+        "entity": {"id": "1", "type": "product"},
+        "placement": {"path": "/shoes/", "position": 3, "categoryIds": ["shoes"]},
+    }
+
+
+def test_links_of_a_page_are_told_apart(request_: HttpRequest) -> None:
+    urls = {build_click_url(request_, "/shoe/1/", "shoe-1") for _ in range(3)}
+
+    assert len(urls) == 3
+
+
+@pytest.mark.parametrize(
+    "hooks",
+    [{"TOPSORT_CONSENT": lambda r: False}, {"TOPSORT_IGNORE_REQUEST": lambda r: True}],
+)
+def test_link_leads_straight_on_where_nothing_is_reported(
+    request_: HttpRequest, hooks: dict[str, Callable[[HttpRequest], bool]]
+) -> None:
+    with override_settings(**hooks):
+        assert build_click_url(request_, "/shoe/1/", "shoe-1") == "/shoe/1/"
+
+
+@override_settings(TOPSORT_PRODUCT_ID=lambda product: None)
+def test_link_to_a_product_that_topsort_does_not_know_leads_straight_on(
+    request_: HttpRequest, drops: list[object]
+) -> None:
+    assert build_click_url(request_, "/shoe/1/", Product(pk=1)) == "/shoe/1/"
+    assert drops == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"position": 0}, "placement.position"),
+        ({"click_type": "look"}, "click_type"),
+        ({"colour": "red"}, "colour"),
+        ({"search_query": "é" * 2048, "external_vendor_id": "è" * 2048}, "target"),
+    ],
+)
+def test_link_with_wrong_data_leads_straight_on(
+    request_: HttpRequest,
+    fields: dict[str, Any],
+    field: str,
+    drops: list[tuple[str, str, int]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # What cannot be compressed does not fit into a link.
+    noise = "".join(chr(0x4E00 + n * 7919 % 20000) for n in range(2048))
+    fields = {name: noise if "é" in str(v) or "è" in str(v) else v for name, v in fields.items()}
+
+    assert build_click_url(request_, "/shoe/1/", "shoe-1", **fields) == "/shoe/1/"
+    assert drops == [("clicks", "invalid", 1)]
+    assert f"field={field} " in caplog.text
+    with override_settings(TOPSORT_STRICT=True), pytest.raises(InvalidEvent) as caught:
+        build_click_url(request_, "/shoe/1/", "shoe-1", **fields)
+    assert caught.value.field == field
+
+
+def test_link_without_a_request_leads_straight_on(drops: list[tuple[str, str, int]]) -> None:
+    url = build_click_url(None, "/shoe/1/", "shoe-1")  # type: ignore[arg-type]
+
+    assert url == "/shoe/1/"
+    assert drops == [("clicks", "invalid", 1)]
+
+
+@override_settings(ROOT_URLCONF="tests.test_links")
+def test_link_without_the_packages_urls_says_what_to_add(
+    request_: HttpRequest, drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(24):
+        assert build_click_url(request_, "/shoe/1/", "shoe-1") == "/shoe/1/"
+    assert len(drops) == 24
+    assert len(caplog.records) == 1
+    with (
+        override_settings(TOPSORT_STRICT=True),
+        pytest.raises(TopsortConfigurationError, match=r'include\("django_topsort.urls"\)'),
+    ):
+        build_click_url(request_, "/shoe/1/", "shoe-1")
+
+
+def test_followed_link_reports_what_it_says(request_: HttpRequest) -> None:
+    page = Page(type="category", page_id="/shoes/")
+    given: dict[str, Any] = {
+        "resolved_bid_id": "bid-1",
+        "object": InteractionObject(type="listing"),
+        "additional_attribution": Entity(id="v-1", type="vendor"),
+        "external_campaign_id": "campaign",
+        "external_vendor_id": "vendor",
+        "click_type": "like",
+        "channel": "instore",
+        "path": "/shoes/",
+        "position": 3,
+    }
+    url = build_click_url(request_, "/shoe/1/", "shoe-1", event_page=page, **given)
+    clicked = RequestFactory().get(url, headers={"user-agent": "Mozilla/5.0 (iPhone) Mobile"})
+
+    target = follow_click(clicked, url.removeprefix(PREFIX))
+
+    assert target == "/shoe/1/"
+    (event,) = outbox
+    assert isinstance(event, Click)
+    assert event.placement is not None
+    assert event.device_type == "mobile"
+    assert event.page == page
+    assert (event.placement.path, event.placement.position) == ("/shoes/", 3)
+    for name in set(given) - {"path", "position"}:
+        assert getattr(event, name) == given[name]
+
+
+def test_followed_link_of_another_release_leads_on(
+    request_: HttpRequest, drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    token = sign_click("/shoe/1/", {"resolvedBidId": "bid-1", "colour": "secret"})
+
+    assert follow_click(request_, token) == "/shoe/1/"
+    assert outbox == []
+    assert drops == [("clicks", "invalid", 1)]
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["TOPSORT_CONSENT", "TOPSORT_USER_ID"])
+def test_followed_link_leads_on_where_a_hook_raises(
+    request_: HttpRequest, name: str, drops: list[tuple[str, str, int]]
+) -> None:
+    def fail(request: HttpRequest) -> str:
+        raise ZeroDivisionError
+
+    with override_settings(**{name: fail}):
+        assert follow_click(request_, sign_click("/shoe/1/", {})) == "/shoe/1/"
+    assert drops == [("clicks", "invalid", 1)]
+
+
+def test_link_to_a_host_that_is_allowed_no_more_is_refused(request_: HttpRequest) -> None:
+    with override_settings(TOPSORT_CLICK_HOSTS=["brand.example"]):
+        url = build_click_url(request_, "https://brand.example/", "1")
+
+    with pytest.raises(InvalidToken, match="tampered"):
+        follow_click(request_, url.removeprefix(PREFIX))
+    assert outbox == []

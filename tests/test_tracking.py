@@ -1,0 +1,505 @@
+"""Saying that something happened: what is recorded, what is left out, and what raises."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.dispatch import Signal
+from django.http import HttpRequest
+from django.test import RequestFactory, override_settings
+
+from django_topsort.accounts import accounts
+from django_topsort.backends.locmem import outbox
+from django_topsort.events import (
+    Click,
+    Entity,
+    Event,
+    Impression,
+    InteractionObject,
+    Page,
+    PageView,
+    Placement,
+)
+from django_topsort.exceptions import InvalidEvent
+from django_topsort.signals import event_recorded
+from django_topsort.tracking import (
+    record,
+    set_placement,
+    track_click,
+    track_impression,
+    track_pageview,
+)
+from tests.shop.models import Product
+
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Mobile/15E148 Safari/604.1"
+SHOPPER = "0190d8f2-0000-7000-8000-000000000000"
+SECRET = "s3cret-of-the-shopper"
+
+strict = override_settings(TOPSORT_STRICT=True)
+
+
+@pytest.fixture
+def request_() -> HttpRequest:
+    factory = RequestFactory(headers={"user-agent": BROWSER})
+    factory.cookies["tsuid"] = SHOPPER
+    return factory.get("/shoes/", {"q": "red"})
+
+
+@pytest.fixture
+def recorded() -> Iterator[list[tuple[Any, Event, HttpRequest | None]]]:
+    seen: list[tuple[Any, Event, HttpRequest | None]] = []
+
+    def note(
+        sender: Any, signal: Signal, event: Event, request: HttpRequest | None, **kwargs: object
+    ) -> None:
+        seen.append((sender, event, request))
+
+    event_recorded.connect(note)
+    yield seen
+    event_recorded.disconnect(note)
+
+
+def test_impression_of_a_bid_is_filled_in_from_the_request(request_: HttpRequest) -> None:
+    event = track_impression(request_, "shoe-1", resolved_bid_id="bid-1", position=3)
+
+    assert event is not None
+    assert outbox == [event]
+    assert event.resolved_bid_id == "bid-1"
+    assert event.entity is None
+    assert event.placement == Placement(path="/shoes/", position=3)
+    assert event.opaque_user_id == SHOPPER
+    assert event.device_type == "desktop"
+    assert event.channel == "onsite"
+    assert len(event.id) == 36
+    assert (datetime.now(UTC) - event.occurred_at).total_seconds() < 60
+
+
+@pytest.mark.parametrize("bid", [None, ""])
+def test_impression_without_a_bid_is_organic(request_: HttpRequest, bid: str | None) -> None:
+    event = track_impression(request_, Product(pk=7), resolved_bid_id=bid)
+
+    assert event is not None
+    assert event.entity == Entity(id="7", type="product")
+    assert event.resolved_bid_id is None
+
+
+def test_impression_of_a_vendor(request_: HttpRequest) -> None:
+    event = track_impression(request_, 12, entity_type="vendor")
+
+    assert event is not None
+    assert event.entity == Entity(id="12", type="vendor")
+
+
+def test_click_has_a_type(request_: HttpRequest) -> None:
+    event = track_click(request_, "shoe-1", resolved_bid_id="bid-1", click_type="add-to-cart")
+
+    assert outbox == [event]
+    assert isinstance(event, Click)
+    assert event.click_type == "add-to-cart"
+
+
+@pytest.mark.parametrize("track", [track_impression, track_click])
+def test_every_value_of_an_interaction_can_be_given(
+    request_: HttpRequest, track: Callable[..., Impression | Click | None]
+) -> None:
+    page = Page(type="search", page_id="/search/", value="shoe")
+    time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    given = {
+        "id": "own-id",
+        "occurred_at": time,
+        "opaque_user_id": "own-user",
+        "device_type": "mobile",
+        "channel": "instore",
+        "resolved_bid_id": "bid-1",
+        "placement": Placement(path="/own/"),
+        "object": InteractionObject(type="banner"),
+        "additional_attribution": Entity(id="v-1", type="vendor"),
+        "external_campaign_id": "campaign",
+        "external_vendor_id": "vendor",
+    }
+
+    event = track(request_, "shoe-1", event_page=page, **given)
+
+    assert event is not None
+    assert {name: getattr(event, name) for name in given} == given
+    assert event.page == page
+
+
+def test_every_field_of_the_placement_can_be_given(request_: HttpRequest) -> None:
+    event = track_impression(
+        request_,
+        "shoe-1",
+        path="/own",
+        component="/carousel/",
+        position=1,
+        page=2,
+        page_size=24,
+        product_id=Product(pk=5),
+        category_ids=["shoes", 4],
+        search_query="red",
+    )
+
+    assert event is not None
+    assert event.placement == Placement(
+        path="/own/carousel",
+        position=1,
+        page=2,
+        page_size=24,
+        product_id="5",
+        category_ids=("shoes", "4"),
+        search_query="red",
+    )
+
+
+def test_an_entity_of_ones_own_is_kept(request_: HttpRequest) -> None:
+    entity = Entity(id="v-1", type="vendor")
+
+    event = track_impression(request_, "shoe-1", entity=entity)
+
+    assert event is not None
+    assert event.entity == entity
+
+
+def test_pageview_is_named_by_the_path(request_: HttpRequest) -> None:
+    event = track_pageview(request_)
+
+    assert outbox == [event]
+    assert isinstance(event, PageView)
+    assert event.page == Page(type="other", page_id="/shoes/")
+    assert event.opaque_user_id == SHOPPER
+
+
+def test_every_value_of_a_pageview_can_be_given(request_: HttpRequest) -> None:
+    time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    event = track_pageview(
+        request_,
+        "cart",
+        "basket",
+        [Product(pk=1), "2"],
+        id="own-id",
+        occurred_at=time,
+        opaque_user_id="own-user",
+        device_type="mobile",
+        channel="offsite",
+    )
+
+    assert event == PageView(
+        page=Page(type="cart", page_id="basket", value=("1", "2")),
+        id="own-id",
+        occurred_at=time,
+        opaque_user_id="own-user",
+        device_type="mobile",
+        channel="offsite",
+    )
+
+
+def test_all_events_of_a_request_name_one_new_shopper() -> None:
+    request = RequestFactory().get("/", headers={"user-agent": BROWSER})
+
+    track_impression(request, "shoe-1")
+    track_click(request, "shoe-1")
+    track_pageview(request)
+
+    assert len({event.opaque_user_id for event in outbox}) == 1
+    assert len({event.id for event in outbox}) == 3
+
+
+def test_device_and_channel_are_those_of_request_and_settings() -> None:
+    request = RequestFactory().get("/", headers={"user-agent": PHONE})
+
+    with override_settings(TOPSORT_CHANNEL="instore"):
+        event = track_pageview(request)
+
+    assert event is not None
+    assert event.device_type == "mobile"
+    assert event.channel == "instore"
+
+
+@override_settings(TOPSORT_USER_ID=lambda request: "account-7")
+def test_shopper_may_come_from_a_hook(request_: HttpRequest) -> None:
+    event = track_pageview(request_)
+
+    assert event is not None
+    assert event.opaque_user_id == "account-7"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("HEAD", {}),
+        ("GET", {"sec-purpose": "prefetch;prerender"}),
+        ("GET", {"purpose": "prefetch"}),
+        ("GET", {"x-moz": "prefetch"}),
+        ("GET", {"user-agent": "Mozilla/5.0 (compatible; Googlebot/2.1)"}),
+    ],
+)
+@pytest.mark.parametrize("track", [track_impression, track_click, track_pageview])
+def test_nothing_is_reported_of_what_nobody_sees(
+    method: str, headers: dict[str, str], track: Callable[..., Event | None]
+) -> None:
+    request = RequestFactory().generic(method, "/", headers={"user-agent": BROWSER, **headers})
+
+    assert track(request, "other") is None
+    assert outbox == []
+
+
+@override_settings(TOPSORT_IGNORE_REQUEST=lambda request: "kiosk" in request.GET)
+def test_nothing_is_reported_of_what_the_hook_ignores() -> None:
+    kiosk = RequestFactory().get("/", {"kiosk": "1"})
+    crawler = RequestFactory().get("/", headers={"user-agent": "Googlebot"})
+
+    assert track_pageview(kiosk) is None
+    assert track_pageview(crawler) is not None
+
+
+@override_settings(TOPSORT_CONSENT=lambda request: False)
+@pytest.mark.parametrize("track", [track_impression, track_click, track_pageview])
+def test_nothing_is_reported_without_consent(
+    request_: HttpRequest, track: Callable[..., Event | None]
+) -> None:
+    assert track(request_, "other") is None
+    assert outbox == []
+
+
+@override_settings(TOPSORT_PRODUCT_ID=lambda product: product.sku or None)
+def test_a_product_that_topsort_does_not_know_is_left_out_silently(
+    request_: HttpRequest, drops: list[object]
+) -> None:
+    assert track_impression(request_, Product(pk=1)) is None
+    known = track_impression(request_, Product(pk=2, sku="sku-2"))
+
+    assert known is not None
+    assert known.entity == Entity(id="sku-2", type="product")
+    assert drops == []
+
+
+WRONG = [
+    ("impressions", "resolved_bid_id", track_impression),
+    ("impressions", "product", lambda r: track_impression(r, "")),
+    ("impressions", "product", lambda r: track_impression(r, Product(name=SECRET))),
+    ("impressions", "product", lambda r: track_impression(r, "", entity_type="vendor")),
+    ("impressions", "entity.type", lambda r: track_impression(r, "1", entity_type=SECRET)),
+    ("impressions", "entity", lambda r: track_impression(r, "1", entity=SECRET)),
+    ("impressions", "placement", lambda r: track_impression(r, "1", placement=SECRET)),
+    (
+        "impressions",
+        "placement",
+        lambda r: track_impression(r, "1", placement=Placement(path="/"), position=1),
+    ),
+    ("impressions", "placement.path", lambda r: track_impression(r, "1", path=5)),
+    (
+        "impressions",
+        "placement.path",
+        lambda r: track_impression(r, "1", path=5, component="carousel"),
+    ),
+    ("impressions", "placement.position", lambda r: track_impression(r, "1", position=0)),
+    ("impressions", "placement.position", lambda r: track_impression(r, "1", position=SECRET)),
+    ("impressions", "placement.page", lambda r: track_impression(r, "1", page=-1)),
+    ("impressions", "placement.page_size", lambda r: track_impression(r, "1", page_size=True)),
+    (
+        "impressions",
+        "placement.product_id",
+        lambda r: track_impression(r, "1", product_id=Product(name=SECRET)),
+    ),
+    (
+        "impressions",
+        "placement.category_ids",
+        lambda r: track_impression(r, "1", category_ids=b"shoes"),
+    ),
+    (
+        "impressions",
+        "placement.category_ids",
+        lambda r: track_impression(r, "1", category_ids=[Product(name=SECRET)]),
+    ),
+    (
+        "impressions",
+        "placement.search_query",
+        lambda r: track_impression(r, "1", search_query=SECRET * 200),
+    ),
+    ("impressions", "id", lambda r: track_impression(r, "1", id=5)),
+    ("impressions", "occurred_at", lambda r: track_impression(r, "1", occurred_at=SECRET)),
+    ("impressions", "opaque_user_id", lambda r: track_impression(r, "1", opaque_user_id="")),
+    ("impressions", "opaque_user_id", lambda r: track_impression(r, "1", opaque_user_id=[SECRET])),
+    ("impressions", "device_type", lambda r: track_impression(r, "1", device_type=SECRET)),
+    ("impressions", "channel", lambda r: track_impression(r, "1", channel=SECRET)),
+    ("impressions", "positon", lambda r: track_impression(r, "1", positon=1)),
+    ("impressions", "click_type", lambda r: track_impression(r, "1", click_type="like")),
+    ("impressions", "request", lambda r: track_impression(None, "1")),
+    ("clicks", "request", lambda r: track_click("/shoes/", "1")),
+    ("clicks", "click_type", lambda r: track_click(r, "1", click_type=SECRET)),
+    ("pageviews", "page.type", lambda r: track_pageview(r, "")),
+    ("pageviews", "page.type", lambda r: track_pageview(r, [SECRET])),
+    ("pageviews", "page.page_id", lambda r: track_pageview(r, "other", [SECRET])),
+    ("pageviews", "page.value", lambda r: track_pageview(r, "search", value=object())),
+    ("pageviews", "page.value", lambda r: track_pageview(r, "search", value=[SECRET, "b"])),
+    ("pageviews", "page.value", lambda r: track_pageview(r, "PDP", value=Product(name=SECRET))),
+    ("pageviews", "page.value", lambda r: track_pageview(r, "cart", value=[Product(), "1"])),
+    ("pageviews", "page", lambda r: track_pageview(r, page="shoes")),
+    ("pageviews", "request", lambda r: track_pageview(None)),
+    ("impressions", "colour", lambda r: set_placement(r, colour="red")),
+    ("impressions", "request", lambda r: set_placement(None, page=1)),
+]
+
+
+@pytest.mark.parametrize(("kind", "field", "track"), WRONG)
+def test_wrong_data_raises_while_strict(
+    kind: str, field: str, track: Callable[[HttpRequest], object], request_: HttpRequest
+) -> None:
+    with strict, pytest.raises(InvalidEvent) as caught:
+        track(request_)
+
+    assert caught.value.field == field
+    assert outbox == []
+
+
+@pytest.mark.parametrize(("kind", "field", "track"), WRONG)
+def test_wrong_data_is_logged_and_counted_while_not_strict(
+    kind: str,
+    field: str,
+    track: Callable[[HttpRequest], object],
+    request_: HttpRequest,
+    drops: list[tuple[str, str, int]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = accounts.get_counts()[kind]
+
+    assert track(request_) is None
+
+    after = accounts.get_counts()[kind]
+    assert outbox == []
+    assert drops == [(kind, "invalid", 1)]
+    assert after["dropped"] - before["dropped"] == 1
+    assert after["waiting"] == before["waiting"]
+    (line,) = caplog.records
+    assert f"kind={kind} reason=invalid field={field} given=" in line.getMessage()
+    assert SECRET not in caplog.text
+    assert SHOPPER not in caplog.text
+
+
+def test_misspelled_argument_is_told_the_right_ones(request_: HttpRequest) -> None:
+    with strict, pytest.raises(InvalidEvent) as caught:
+        track_impression(request_, "1", positon=3)  # type: ignore[call-arg]
+
+    assert str(caught.value).startswith(
+        "positon: 3 is not allowed, there is no such argument; there are additional_attribution, "
+    )
+
+
+@override_settings(DEBUG=True)
+def test_debug_is_strict(request_: HttpRequest) -> None:
+    with pytest.raises(InvalidEvent, match=r"placement\.position: 0 is not allowed"):
+        track_impression(request_, "1", position=0)
+
+
+def fail(request: HttpRequest) -> str:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("name", ["TOPSORT_USER_ID", "TOPSORT_CONSENT", "TOPSORT_IGNORE_REQUEST"])
+def test_a_hook_that_raises_breaks_no_page(
+    name: str, drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_settings(**{name: fail}):
+        for _ in range(24):
+            assert track_impression(RequestFactory().get("/"), "1") is None
+
+    assert drops == [("impressions", "invalid", 1)] * 24
+    (line,) = caplog.records  # and not 24 tracebacks
+    assert "error=ZeroDivisionError" in line.getMessage()
+    assert line.exc_info is not None
+
+
+@override_settings(TOPSORT_STRICT=True, TOPSORT_USER_ID=fail)
+def test_a_hook_that_raises_is_seen_while_strict(request_: HttpRequest) -> None:
+    with pytest.raises(ZeroDivisionError):
+        track_pageview(request_)
+
+
+def test_placement_holds_for_what_follows(request_: HttpRequest) -> None:
+    set_placement(request_, page=2, category_ids=(str(n) for n in (1, 2)), component="list")
+
+    first = track_impression(request_, "1", position=1)
+    second = track_click(request_, "2", position=2, page=3, component="")
+    assert first is not None
+    assert second is not None
+
+    assert first.placement == Placement(
+        path="/shoes/list", position=1, page=2, category_ids=("1", "2")
+    )
+    assert second.placement == Placement(
+        path="/shoes/list", position=2, page=3, category_ids=("1", "2")
+    )
+
+
+def test_placement_is_replaced_as_a_whole(request_: HttpRequest) -> None:
+    set_placement(request_, page=2, page_size=24)
+    set_placement(request_, page=3, path="/all/", search_query="")
+
+    event = track_impression(request_, "1")
+
+    assert event is not None
+    assert event.placement == Placement(path="/all/", page=3)
+
+
+def test_record_delivers_a_finished_event_at_once_without_a_request() -> None:
+    event = PageView(page=Page(type="home", page_id="/"), opaque_user_id="u")
+
+    record(event)
+
+    assert outbox == [event]
+
+
+def test_event_recorded_tells_event_and_request(
+    request_: HttpRequest, recorded: list[tuple[Any, Event, HttpRequest | None]]
+) -> None:
+    impression = track_impression(request_, "1")
+    outside = PageView(page=Page(type="home", page_id="/"), opaque_user_id="u")
+    record(outside)
+
+    assert recorded == [(Impression, impression, request_), (PageView, outside, None)]
+
+
+def test_a_receiver_that_raises_costs_no_event(request_: HttpRequest) -> None:
+    def receiver(**kwargs: object) -> None:
+        raise ZeroDivisionError
+
+    event_recorded.connect(receiver)
+    try:
+        event = track_impression(request_, "1")
+    finally:
+        event_recorded.disconnect(receiver)
+
+    assert outbox == [event]
+
+
+async def test_an_async_receiver_on_an_event_loop_costs_no_event(
+    request_: HttpRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def receiver(**kwargs: object) -> None:
+        raise AssertionError  # it cannot be called from here
+
+    event_recorded.connect(receiver)
+    try:
+        event = track_impression(request_, "1")
+    finally:
+        event_recorded.disconnect(receiver)
+
+    assert outbox == [event]
+    assert "event_recorded not announced kind=impressions" in caplog.text
+
+
+@override_settings(TOPSORT_BACKENDS={"default": "nowhere.EventBackend"})
+def test_a_backend_that_cannot_be_imported_breaks_no_page(
+    request_: HttpRequest, drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+
+    assert track_impression(request_, "1") is not None
+
+    assert drops == [("impressions", "no_backend", 1)]
