@@ -126,7 +126,8 @@ class TopsortClient:
         connect, read = self._timeout
         if limit is not None:
             connect, read = min(connect, limit), min(read, limit)
-        prepared = self._prepared
+        # A copy, because whoever records requests keeps them: the responses library, a log.
+        prepared = self._prepared.copy()
         prepared.body = body
         prepared.headers["Content-Length"] = str(len(body))
         self._deadline.set(connect + read if limit is None else limit)
@@ -143,9 +144,7 @@ class TopsortClient:
             return NoAnswer(_name(error))
         except (RequestException, HTTPError, OSError) as error:
             return NoAnswer(_name(error), may_be_stale=True)
-        finally:
-            prepared.body = None
-        return answer.status, answer.headers, content
+        return answer.status_code, answer.headers, content
 
     def _drop_connection(self) -> None:
         self._adapter.drop()
@@ -157,12 +156,12 @@ class TopsortClient:
         The connection is given back, or up where something is left on it.
         """
         try:
-            content: bytes = answer.read(MAX_ANSWER + 1)
+            content: bytes = answer.raw.read(MAX_ANSWER + 1)
         except (HTTPError, OSError):
             return None
         finally:
-            answer.close()
-        if answer.status != 204:
+            answer.raw.close()
+        if answer.status_code != 204:
             # Nothing keeps a server from quoting what it was sent.
             content = content.replace(str.encode(self._key), b"********")
         return content if len(content) <= MAX_ANSWER else None
