@@ -120,6 +120,7 @@ def get_ids(messages: list[CheckMessage]) -> list[str]:
 # One case for each id: the settings, what is said of them, and what the hint says to write.
 CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E001", {**SENDING, "TOPSORT_API_KEY": ""}, "is not set", "Set TOPSORT_API_KEY to"),
+    ("W011", {**SENDING, "TOPSORT_API_KEY": ""}, "is not set", "console.EventBackend"),
     ("E002", {"TOPSORT_API_KEY": [KEY]}, "of type list", "Set TOPSORT_API_KEY to"),
     ("E003", {"TOPSORT_API_KEY": f"{KEY}\n"}, "line ends", "strip() it"),
     ("W001", {"TOPSORT_API_KEY": "sk-another"}, "does not start with TSE_", "starts with TSE_"),
@@ -254,7 +255,8 @@ def test_message_names_the_value_and_the_hint_what_to_write(
     assert hint in str(message.hint)
     assert message.level == (checks.ERROR if name.startswith("E") else checks.WARNING)
     # Nothing else is said, but for the backend of the tests, which is no fault here.
-    assert set(get_ids(messages)) - {"W005"} == {name} - {"W005"}
+    others = {"W005"} | ({"E001", "W011"} if name in ("E001", "W011") else set())
+    assert set(get_ids(messages)) | others == {name} | others
 
 
 def test_each_id_is_written_once_and_has_a_case() -> None:
@@ -409,7 +411,8 @@ def test_key_is_not_missed_where_nothing_is_sent(key: str | None, settings: Sett
     assert run() == []
 
     settings.TOPSORT_BACKENDS = {"default": LOCMEM, "purchases": THREAD}
-    assert get_ids(run()) == ["E001"]
+    assert get_ids(run()) == ["W011"]
+    assert "E001" in get_ids(run(deploy=True))
 
 
 def test_dotted_key_that_cannot_be_imported_is_not_shown(settings: Settings) -> None:

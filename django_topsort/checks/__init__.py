@@ -13,6 +13,7 @@ from django_topsort.checks.backends import check_backends, check_backends_report
 from django_topsort.checks.cookies import check_cookie_name, check_cookie_samesite
 from django_topsort.checks.credentials import (
     check_api_key,
+    check_api_key_is_set,
     check_context_processors,
     check_other_settings,
 )
@@ -42,6 +43,7 @@ CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
 # Only with `manage.py check --deploy`: what is right while a shop is developed or tested, or costs
 # more than a look at the settings.
 DEPLOY_CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
+    check_api_key_is_set,
     check_backends_report,
     check_context_processors,
     check_strict,
