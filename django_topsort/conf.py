@@ -38,6 +38,9 @@ class Secret(str):
         raise TypeError(message)
 
 
+_lazy: Any = settings  # the types of `settings` differ from project to project
+
+
 class Setting(Generic[T]):
     """One setting, as a descriptor that reads it at each use."""
 
@@ -58,9 +61,8 @@ class Setting(Generic[T]):
         if instance is None:
             return self
         # What `settings` wraps, because `settings` itself takes 5 us to say that a name is not set.
-        wrapped = settings._wrapped
-        source = settings if wrapped is empty else wrapped
-        value: T = getattr(source, self.name, self.default)
+        source = _lazy._wrapped
+        value: T = getattr(_lazy if source is empty else source, self.name, self.default)
         return value
 
 

@@ -41,8 +41,6 @@ class TopsortExtension(Extension):
         args: list[nodes.Expr] = []
         kwargs: list[nodes.Keyword] = []
         while parser.stream.current.type != "block_end":
-            if (args or kwargs) and parser.stream.skip_if("comma"):
-                continue_
             token = parser.stream.current
             if token.type == "name" and parser.stream.look().type == "assign":
                 parser.stream.skip(2)
@@ -54,6 +52,7 @@ class TopsortExtension(Extension):
                 parser.fail(message, token.lineno)
             else:
                 args.append(parser.parse_expression())
+            parser.stream.skip_if("comma")
         name = f"_{tag.value}"
         try:
             names = {keyword.key: None for keyword in kwargs}

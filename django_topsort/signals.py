@@ -1,6 +1,6 @@
 """The signals that shops send to us, and those with which we say what became of events.
 
-A shop sends the first five. Nothing that a receiver of ours does raises into ``send()``, except for a
+A shop sends the first five. Nothing that a receiver of ours does raises into ``send()``, but for a
 wrong impression, click or page view while ``TOPSORT_STRICT`` holds. We announce the other four with
 ``send_robust()``, so a receiver that raises breaks neither a page nor the delivery.
 """
@@ -21,7 +21,7 @@ pageview = Signal()
 # Arguments: order (a model instance or its number), request. Remembers who is ordering.
 order_placed = Signal()
 
-# Arguments: order, request=None, opaque_user_id=None. Reports the purchase when its transaction commits.
+# Arguments: order, request=None, opaque_user_id=None. Reports the purchase when it is committed.
 order_paid = Signal()
 
 # Arguments: event, request (None outside of one). The sender is the event's class.

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
-from django.urls import path
 from django.utils.functional import lazystr
 
 from django_topsort.backends.locmem import outbox
@@ -18,7 +17,7 @@ from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigu
 from django_topsort.links import build_click_url, follow_click
 from tests.shop.models import Product
 
-urlpatterns = [path("elsewhere/", lambda request: None)]  # the package's URLs are not included
+urlpatterns: list[object] = []  # the package's URLs are not included
 
 PREFIX = "/topsort/click/"
 BROWSER = {"user-agent": "Mozilla/5.0 Firefox/140.0"}

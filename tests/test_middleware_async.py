@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from asgiref import testing
 from asgiref.sync import iscoroutinefunction
-from asgiref.testing import ApplicationCommunicator
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, override_settings
@@ -18,7 +18,7 @@ from django.test import AsyncClient, AsyncRequestFactory, override_settings
 from django_topsort.backends.locmem import outbox
 from django_topsort.middleware import TopsortMiddleware
 from django_topsort.tracking import track_pageview
-from tests.pages import BlockingBackend, record_all
+from tests.pages import BlockingBackend, record_all, show_async
 
 pytestmark = pytest.mark.urls("tests.pages")
 
@@ -29,6 +29,8 @@ ALL_KINDS = ["impressions", "clicks", "pageviews", "purchases"]
 
 LOCMEM = {"default": "django_topsort.backends.locmem.EventBackend"}
 BLOCKING = {"default": f"{BlockingBackend.__module__}.BlockingBackend"}
+
+ApplicationCommunicator: Any = testing.ApplicationCommunicator  # asgiref does not annotate it
 
 each_backend = pytest.mark.parametrize("backends", [LOCMEM, BLOCKING], ids=["locmem", "blocking"])
 
@@ -71,12 +73,12 @@ async def wait_until(condition: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-async def serve(served: None) -> AsyncIterator[Callable[..., ApplicationCommunicator]]:
+async def serve(served: None) -> AsyncIterator[Callable[[str], Any]]:
     """Return what starts a request as an ASGI server does."""
     started = []
 
-    def start(path: str, query: bytes = b"") -> ApplicationCommunicator:
-        server = ApplicationCommunicator(ASGIHandler(), build_scope(path, query))
+    def start(path: str) -> Any:
+        server = ApplicationCommunicator(ASGIHandler(), build_scope(path))
         started.append(server)
         return server
 
@@ -85,7 +87,7 @@ async def serve(served: None) -> AsyncIterator[Callable[..., ApplicationCommunic
         await server.wait(timeout=10)
 
 
-async def read_body(server: ApplicationCommunicator) -> str:
+async def read_body(server: Any) -> str:
     await server.send_input({"type": "http.request"})
     start = await server.receive_output(10)
     assert start["type"] == "http.response.start"
@@ -99,10 +101,7 @@ async def read_body(server: ApplicationCommunicator) -> str:
 
 
 def test_middleware_is_async_where_django_is() -> None:
-    async def view(request: HttpRequest) -> HttpResponse:
-        raise AssertionError
-
-    assert iscoroutinefunction(TopsortMiddleware(view))
+    assert iscoroutinefunction(TopsortMiddleware(show_async))
     assert not iscoroutinefunction(TopsortMiddleware(lambda request: HttpResponse()))
 
 
@@ -159,9 +158,7 @@ async def test_middleware_that_is_there_twice_sends_once(client: AsyncClient) ->
 
 @pytest.mark.parametrize("url", ["/stream/", "/async-stream/"])
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators")
-async def test_streamed_events_pass_straight_through(
-    serve: Callable[..., ApplicationCommunicator], url: str
-) -> None:
+async def test_streamed_events_pass_straight_through(serve: Callable[[str], Any], url: str) -> None:
     body = await read_body(serve(url))
 
     assert len(body.split()) == 3
@@ -169,7 +166,7 @@ async def test_streamed_events_pass_straight_through(
 
 
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators")
-async def test_file_is_served(serve: Callable[..., ApplicationCommunicator]) -> None:
+async def test_file_is_served(serve: Callable[[str], Any]) -> None:
     assert await read_body(serve("/file/")) == "file"
     assert get_kinds() == ["pageviews"]
 
@@ -194,7 +191,7 @@ async def test_stream_that_fails_keeps_what_was_recorded(
 
 
 async def test_events_are_sent_before_the_body(
-    serve: Callable[..., ApplicationCommunicator],
+    serve: Callable[[str], Any],
 ) -> None:
     server = serve("/plain/")
     await server.send_input({"type": "http.request"})
@@ -208,7 +205,7 @@ async def test_events_are_sent_before_the_body(
 @override_settings(TOPSORT_BACKENDS=BLOCKING)
 @pytest.mark.parametrize("url", ["/plain/", "/async/", "/late/", "/fail/"])
 async def test_blocking_backend_gets_events_after_the_last_byte(
-    serve: Callable[..., ApplicationCommunicator], url: str
+    serve: Callable[[str], Any], url: str
 ) -> None:
     server = serve(url)
 
@@ -221,7 +218,7 @@ async def test_blocking_backend_gets_events_after_the_last_byte(
 
 @each_backend
 async def test_client_that_leaves_an_async_view_loses_no_event(
-    serve: Callable[..., ApplicationCommunicator], backends: dict[str, str]
+    serve: Callable[[str], Any], backends: dict[str, str]
 ) -> None:
     with override_settings(TOPSORT_BACKENDS=backends):
         server = serve("/wait-async/")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import cast
 
 import pytest
+import requests
 import responses
 from django.test import override_settings
 from responses.matchers import header_matcher
@@ -30,9 +32,9 @@ def test_request_is_recorded_with_its_body_and_headers() -> None:
         mock.post(URL, status=204, match=[header_matcher({"Authorization": "Bearer TSE_tests"})])
         record(impression)
         (call,) = mock.calls
-    body = json.loads(call.request.body)
+    body = json.loads(cast("bytes", call.request.body))
     assert [one["id"] for one in body["impressions"]] == [impression.id]
-    assert call.response.status_code == 204
+    assert cast("requests.Response", call.response).status_code == 204
 
 
 def test_each_request_keeps_its_own_body() -> None:

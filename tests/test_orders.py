@@ -1,0 +1,92 @@
+"""Remembering who orders, and reporting an order by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.http import HttpRequest
+from django.test import RequestFactory, override_settings
+
+from django_topsort.backends.locmem import outbox
+from django_topsort.events import Purchase
+from django_topsort.orders import remember_shopper, report_order
+from django_topsort.purchases.buyers import get_remembered_buyer
+from tests.orders import place_order
+
+SHOPPER = "0190d8f2-0000-7000-8000-000000000000"
+PHONE = {"user-agent": "Mozilla/5.0 (iPhone) Mobile"}
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def build_request(user: Any = None, cookie: str = SHOPPER) -> HttpRequest:
+    factory = RequestFactory(headers=PHONE)
+    if cookie:
+        factory.cookies["tsuid"] = cookie
+    request = factory.post("/checkout/")
+    request.user = user or AnonymousUser()
+    return request
+
+
+def test_remembered_shopper_is_the_purchases() -> None:
+    order = place_order()
+
+    assert remember_shopper(build_request(), order)
+    report_order(order)
+
+    (event,) = outbox
+    assert isinstance(event, Purchase)
+    assert event.opaque_user_id == SHOPPER
+    assert event.device_type == "mobile"
+    assert event.channel == "onsite"
+
+
+@pytest.mark.parametrize(
+    ("user", "cookie"),
+    [(User(pk=5, is_staff=True), SHOPPER), (None, ""), (None, "<script>")],
+    ids=["staff", "no cookie", "malformed cookie"],
+)
+def test_shopper_who_is_not_sure_is_not_remembered(user: User | None, cookie: str) -> None:
+    assert not remember_shopper(build_request(user, cookie), "1001")
+    assert get_remembered_buyer("1001") is None
+
+
+@override_settings(TOPSORT_CONSENT=lambda request: False)
+def test_shopper_without_consent_is_not_remembered() -> None:
+    assert not remember_shopper(build_request(), "1001")
+
+
+def test_shopper_of_no_request_is_not_remembered(caplog: pytest.LogCaptureFixture) -> None:
+    assert not remember_shopper(None, "1001")
+    assert "reason=no_request" in caplog.text
+
+
+def fail(request: HttpRequest) -> str:
+    raise ZeroDivisionError
+
+
+@override_settings(TOPSORT_CONSENT=fail, TOPSORT_STRICT=True)
+def test_hook_that_raises_breaks_no_checkout(caplog: pytest.LogCaptureFixture) -> None:
+    assert not remember_shopper(build_request(), "1001")
+    assert "ZeroDivisionError" in caplog.text
+
+
+@override_settings(TOPSORT_USER_ID=lambda request: "jane@example.com" * 9)
+def test_id_that_is_refused_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    assert not remember_shopper(build_request(), "1001")
+    assert "field=TOPSORT_USER_ID" in caplog.text
+    assert "jane" not in caplog.text
+
+
+def test_order_is_reported_with_a_given_shopper() -> None:
+    report_order(place_order(), opaque_user_id="own")
+
+    assert [event.opaque_user_id for event in outbox] == ["own"]
+
+
+def test_order_is_reported_with_its_request() -> None:
+    report_order(place_order(), build_request())
+
+    assert [event.opaque_user_id for event in outbox] == [SHOPPER]
