@@ -46,27 +46,38 @@ class Job:
 
 @dataclass(slots=True)
 class Lane:
-    """The fresh events of one kind, with what came when: lists of a time, how many, and bytes."""
+    """The fresh events of one kind, with what came when: lists of a time, how many, and bytes.
+
+    A signal handler may raise in the midst of ``put``. What counts are the ``events``, which take
+    one step; the rest may then be wrong, but not for longer than until the lane is empty.
+    """
 
     events: deque[Event] = field(default_factory=deque)
     arrivals: deque[list[Any]] = field(default_factory=deque)
+    size: int = 0
 
     def put(self, events: Sequence[Event], now: float, size: int) -> None:
-        """Add the events of one hand-over, which take ``size`` bytes in all."""
-        self.events.extend(events)
         self.arrivals.append([now, len(events), size])
+        self.size += size
+        self.events.extend(events)
+
+    def get_first_time(self) -> float:
+        """Return when the oldest event came."""
+        time: float = self.arrivals[0][0] if self.arrivals else 0.0
+        return time
 
     def take(self, most: int) -> tuple[list[Event], int]:
         """Remove the oldest events, at most ``most``; return them and their bytes."""
         events = self.events
         if len(events) <= most:
-            taken, size = list(events), sum(arrival[2] for arrival in self.arrivals)
+            taken, size = list(events), self.size
             events.clear()
             self.arrivals.clear()
+            self.size = 0
             return taken, size
         taken = [events.popleft() for _ in range(most)]
         size, left = 0, most
-        while left:
+        while left and self.arrivals:
             arrival = self.arrivals[0]
             part = min(left, arrival[1])
             size += self._shrink(arrival, part)
@@ -75,19 +86,21 @@ class Lane:
                 self.arrivals.popleft()
         return taken, size
 
-    def take_newest(self) -> tuple[list[Event], int]:
-        """Remove the event that came last; return it and its bytes."""
-        arrival = self.arrivals[-1]
-        size = self._shrink(arrival, 1)
-        if not arrival[1]:
-            self.arrivals.pop()
-        return [self.events.pop()], size
+    def take_newest(self) -> list[Event]:
+        """Remove and return the event that came last."""
+        if self.arrivals:
+            arrival = self.arrivals[-1]
+            self._shrink(arrival, 1)
+            if not arrival[1]:
+                self.arrivals.pop()
+        return [self.events.pop()]
 
     def _shrink(self, arrival: list[Any], part: int) -> int:
         """Take ``part`` events off an arrival; return their bytes, which are taken to be even."""
         size = int(arrival[2] * part // arrival[1])
         arrival[1] -= part
         arrival[2] -= size
+        self.size -= size
         return size
 
 
@@ -124,8 +137,9 @@ class EventQueue:
         self._lanes = {kind: Lane() for kind in EVENT_KINDS}
         self._retries: list[tuple[float, int, Job]] = []
         self._order = count()
-        self._sizes = dict.fromkeys(EVENT_KINDS, 0)
+        # Of what is not in a lane: it is being posted, or has failed.
         self._counts = dict.fromkeys(EVENT_KINDS, 0)
+        self._sizes = dict.fromkeys(EVENT_KINDS, 0)
 
     def __len__(self) -> int:
         """How many events wait, fresh and failed."""
@@ -147,10 +161,7 @@ class EventQueue:
         for event in events:
             by_kind.setdefault(event.kind, []).append(event)
         for kind, some in by_kind.items():
-            some_bytes = sum(map(estimate_size, some))
-            self._lanes[kind].put(some, now, some_bytes)
-            self._counts[kind] += len(some)
-            self._sizes[kind] += some_bytes
+            self._lanes[kind].put(some, now, sum(map(estimate_size, some)))
         shed: list[Event] = []
         while self._is_over(places, size):
             one = self._shed_one()
@@ -187,7 +198,7 @@ class EventQueue:
             if len(lane.events) >= MAX_PER_KIND:
                 return 0.0
             if lane.events:
-                due.append(lane.arrivals[0][0] + interval)
+                due.append(lane.get_first_time() + interval)
         return max(0.0, min(due) - now) if due else None
 
     def take(self, now: float, most: int = MAX_PER_KIND) -> Job | None:
@@ -206,6 +217,8 @@ class EventQueue:
                 events, size = lane.take(most)
                 batch[kind] = tuple(events)
                 room[kind] = len(events), size
+                self._counts[kind] += len(events)
+                self._sizes[kind] += size
         return Job(EventsRequest(**batch), room, 0, now, now) if batch else None
 
     def take_all(self) -> list[Event]:
@@ -248,23 +261,20 @@ class EventQueue:
 
     def _is_over(self, places: int, size: int) -> bool:
         """Whether the shared places, and the purchases beyond their own, exceed the bounds."""
-        others = sum(self._counts.values()) - self._counts["purchases"]
-        beyond = max(0, self._counts["purchases"] - PURCHASE_PLACES)
-        bytes_others = sum(self._sizes.values()) - self._sizes["purchases"]
-        bytes_beyond = max(0, self._sizes["purchases"] - PURCHASE_BYTES)
-        return others + beyond > places or bytes_others + bytes_beyond > size
+        lanes = self._lanes.values()
+        own = self._lanes["purchases"]
+        held = sum(len(lane.events) for lane in lanes) + sum(self._counts.values())
+        purchases = len(own.events) + self._counts["purchases"]
+        if held - min(purchases, PURCHASE_PLACES) > places:
+            return True
+        held_bytes = sum(lane.size for lane in lanes) + sum(self._sizes.values())
+        purchases_bytes = own.size + self._sizes["purchases"]
+        return held_bytes - min(purchases_bytes, PURCHASE_BYTES) > size
 
     def _shed_one(self) -> list[Event]:
         for kind in SHED_ORDER:
             if self._lanes[kind].events:
-                events, size = self._lanes[kind].take(1)
-                break
-        else:
-            # Only purchases are left: the places are full of them, and the newest finds none.
-            kind = "purchases"
-            if not self._lanes[kind].events:
-                return []
-            events, size = self._lanes[kind].take_newest()
-        self._counts[kind] -= 1
-        self._sizes[kind] -= size
-        return events
+                return self._lanes[kind].take(1)[0]
+        # Only purchases are left: the places are full of them, and the newest finds none.
+        purchases = self._lanes["purchases"]
+        return purchases.take_newest() if purchases.events else []

@@ -127,7 +127,9 @@ class Workers:
 
     def _take_aside(self, options: SenderOptions) -> None:
         while self._aside:
-            self._backlog.put(self._aside.popleft(), options)
+            # Removed only then: a signal handler may raise in between, and twice is not lost.
+            self._backlog.put(self._aside[0], options)
+            self._aside.popleft()
 
     def _get_delay(self, options: SenderOptions) -> float | None:
         """Return the seconds until something may be posted; None while nothing waits."""
