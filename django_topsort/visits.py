@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from django.utils.encoding import escape_uri_path
+
 from django_topsort.conf import topsort_settings
 from django_topsort.fields import MAX_TEXT
 
@@ -29,7 +31,7 @@ CRAWLER_AGENT = re.compile(
     r"(?<!cu)bot\b|(?<!cu)bot[/_;-]|\+https?:|crawl|spider|slurp|archiver|facebook(?:external|catalog)"
     r"|WhatsApp/|UriPreview|bingpreview|Embedly|Qwantify|Slack-|Google-\w|-Google\b|GoogleOther"
     r"|Google Favicon|FeedFetcher|Lighthouse|PageSpeed|Yandex(?:Images|Metrika|Direct|Market|News)"
-    r"|Pingdom|UptimeRobot|StatusCake|Site24x7|Validator|HeadlessChrome|PhantomJS|Scrapy",
+    r"|Pingdom|UptimeRobot|StatusCake|Site24x7|Validator|PhantomJS|Scrapy",
     re.IGNORECASE,
 )
 
@@ -37,10 +39,12 @@ CRAWLER_AGENT = re.compile(
 def get_path(request: HttpRequest) -> str:
     """Return the path of the request's URL, without its query string, at most 2048 characters.
 
-    A query string may hold search texts and e-mail addresses, and Topsort asks for the pathname
-    alone (``Placement.path``).
+    A query string may hold search texts and e-mail addresses, and Topsort asks for what
+    ``window.location.pathname`` has (``Placement.path``): blanks and letters beyond ASCII are
+    escaped there, and so here, or a page would have one path from the server and another from the
+    browser.
     """
-    return request.path[:MAX_TEXT] or "/"
+    return escape_uri_path(request.path)[:MAX_TEXT] or "/"
 
 
 def get_device_type(request: HttpRequest) -> DeviceType:
