@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
-
-from django.utils.encoding import escape_uri_path
+from urllib.parse import quote
 
 from django_topsort.conf import topsort_settings
 from django_topsort.fields import MAX_TEXT
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from django_topsort.fields import DeviceType
 
+UNESCAPED = "/:@&+$,-_.!~*'();=|[]"  # in a path, by the URL standard that browsers follow
 MAX_USER_AGENT = 1024  # characters looked at: the header comes from anybody
 
 # Tablets count as mobile: Topsort knows no third kind (the DeviceType schema). A "Tablet PC" is no
@@ -44,7 +44,7 @@ def get_path(request: HttpRequest) -> str:
     escaped there, and so here, or a page would have one path from the server and another from the
     browser.
     """
-    return escape_uri_path(request.path)[:MAX_TEXT] or "/"
+    return quote(request.path, safe=UNESCAPED, errors="replace")[:MAX_TEXT] or "/"
 
 
 def get_device_type(request: HttpRequest) -> DeviceType:

@@ -263,15 +263,14 @@ class Workers:
 
     def _report_shed(self) -> None:
         """Say what the queue had no room for: here, because a request is not to wait for it."""
-        if not self._backlog.shed:
-            return
         ident = threading.get_ident()
         with self._turn.lock:
             shed, self._backlog.shed = self._backlog.shed, []
+            if not shed:
+                return
             self._saying.append(ident)
         try:
-            if shed:
-                self._wiring.report.dropped(shed, "overflow")
+            self._wiring.report.dropped(shed, "overflow")
         finally:
             self._end_saying(ident)
 

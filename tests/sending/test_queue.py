@@ -19,7 +19,7 @@ from django_topsort.events import (
     Purchase,
     PurchaseItem,
 )
-from django_topsort.sending.queue import PURCHASE_BYTES, PURCHASE_PLACES, EventQueue, estimate_size
+from django_topsort.sending.queue import PURCHASE_BYTES, PURCHASE_PLACES, EventQueue, Lane, estimate_size
 from django_topsort.wire import encode_event
 from tests.sending.engine import USER, build_event, build_events, get_ids
 
@@ -293,6 +293,22 @@ def test_take_all_frees_everything() -> None:
     assert len(queue.take_all()) == 122
     assert len(queue) == 0
     assert fill(queue) == 20
+
+
+@pytest.mark.parametrize("most", [2, 50])
+def test_lane_whose_put_was_interrupted_gives_its_events_back(most: int) -> None:
+    lane = Lane()
+    lane.put(build_events(3), 1.0, 300)
+    lane.arrivals.clear()  # as if a signal handler had raised between two steps
+
+    assert get_ids(lane.take_newest()) == ["impressions-2"]
+    lane.put(build_events(3, prefix="more"), 1.0, 300)
+    lane.arrivals.clear()
+    taken: list[str] = []
+    while lane.events:
+        taken += get_ids(lane.take(most)[0])
+    assert taken == ["impressions-0", "impressions-1", "more-0", "more-1", "more-2"]
+    assert (lane.size, len(lane.arrivals)) == (0, 0)
 
 
 # Sizes

@@ -238,6 +238,69 @@ def test_process_that_is_asked_to_end_sends_what_waits(stop: str) -> None:
 # What a machine, a signal or another library does
 
 
+def test_garbage_that_records_while_an_event_is_recorded() -> None:
+    assert run(
+        """
+        import gc
+
+        class Recording:
+            made = 0
+
+            def __init__(self):
+                self.cycle = self
+                Recording.made += 1
+                self.number = Recording.made
+
+            def __del__(self):
+                sender.put([build_event("clicks", f"del-{self.number}")])
+
+        ears = Ears()
+        sender = Sender(build_wiring(Api(), ears, SenderOptions(flush_interval=0.0)))
+        gc.set_threshold(1)
+        for number in range(2000):
+            Recording()
+            sender.put([build_event(event_id=f"{number}")])
+        gc.set_threshold(0)
+
+        def is_over():
+            gc.collect()  # which does nothing while another thread does it
+            return sender.flush(30) and len(ears.delivered_events) >= 4000
+
+        wait_until(is_over)
+        print(len(ears.delivered_events), len(set(get_ids(ears.delivered_events))))
+    """,
+        measured=False,
+    ) == ["4000 4000"]
+
+
+def test_signal_handler_that_records_while_an_event_is_recorded() -> None:
+    assert run(
+        """
+        import signal
+
+        count = put = 0
+        def handle(number, frame):
+            global count
+            count += 1
+            sender.put([build_event("clicks", f"signal-{count}")])
+            sender.flush(0.0)
+            signal.setitimer(signal.ITIMER_REAL, 0.0003)
+
+        ears = Ears()
+        sender = Sender(build_wiring(Api(), ears, SenderOptions(flush_interval=0.0)))
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.0003)
+        while count < 300:
+            put += 1
+            sender.put([build_event(event_id=f"{put}")])
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        print(sender.flush(30))
+        print(len(ears.delivered_events) == len(set(get_ids(ears.delivered_events))) == put + count)
+    """,
+        measured=False,
+    ) == ["True", "True"]
+
+
 def test_signal_handler_that_raises_leaves_no_lock_behind() -> None:
     lines = run(
         """
@@ -253,12 +316,13 @@ def test_signal_handler_that_raises_leaves_no_lock_behind() -> None:
         put = interrupted = 0
 
         def handle(number, frame):
+            signal.setitimer(signal.ITIMER_REAL, 0.0003)
             if armed:
                 armed.clear()
                 raise Interrupted
 
         signal.signal(signal.SIGALRM, handle)
-        signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0003)
+        signal.setitimer(signal.ITIMER_REAL, 0.0003)
         for number in range(2000):
             try:
                 armed.append(True)

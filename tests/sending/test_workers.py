@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import gc
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -388,25 +385,22 @@ def test_thread_killed_without_work_is_not_replaced(build: Build, ears: Ears) ->
 def test_thread_killed_between_two_steps_gives_its_batch_back(
     build: Build, api: Api, ears: Ears
 ) -> None:
-    # A trace function raises where no test could otherwise: after the batch was taken.
-    def trace(frame: FrameType, event: str, arg: object) -> None:
-        caller = frame.f_back.f_code.co_name if frame.f_back else ""
-        if (caller, frame.f_code.co_name) == ("_work_once", "__init__") and not killed:
-            killed.append(True)
+    clock = Clock()
+
+    def exit_once() -> None:
+        # It has taken a batch, and is about to wake another thread for the rest.
+        if workers._backlog.in_flight and threading.current_thread().name == NAME:
+            clock.hook = str
             raise SystemExit
 
-    killed: list[bool] = []
-    previous = threading.gettrace()
-    threading.settrace(trace)
-    try:
-        workers = build(AT_ONCE)
-        workers.put(build_events(50))
-        wait_until(lambda: len(ears.delivered_events) == 50)
-    finally:
-        threading.settrace(previous)
+    clock.hook = exit_once
+    workers = build(AT_ONCE, clock=clock)
+    workers.put(build_events(120))
+    wait_until(lambda: clock.hook is str)
 
-    assert killed == [True]
-    assert len(api.taken) == 50
+    assert workers.flush(PATIENCE)
+    assert len(ears.delivered_events) == 120
+    assert sorted(api.taken) == sorted(get_ids(build_events(120)))
 
 
 @kills
@@ -497,8 +491,12 @@ def test_outage_loses_nothing_and_its_end_is_noticed(build: Build, api: Api, ear
     assert requests <= 5 + 8 + 20
 
     api.meet = len
-    clock.now += 5.0
-    assert workers.flush(PATIENCE)
+
+    def is_over() -> bool:
+        clock.now += 0.5
+        return workers.flush(0.0)
+
+    wait_until(is_over)
     assert sorted(get_ids(ears.delivered_events)) == sorted(get_ids(events))
     assert ears.settled == 2000
 
@@ -554,6 +552,33 @@ def test_overflow_is_counted(build: Build, api: Api, ears: Ears) -> None:
     assert workers.flush(PATIENCE)
     assert ears.settled == 600
     assert len(ears.dropped_events) <= 400
+
+
+def test_flush_says_what_had_overflowed(
+    build: Build, api: Api, ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", fail_to_start)
+    workers = build(SenderOptions(queue_size=0))
+    workers.put(build_events(3))
+
+    assert workers.flush(PATIENCE)
+    assert ears.reasons == {"overflow": 3}
+    assert api.requests == []
+
+
+def test_events_that_failed_for_long_are_given_up(build: Build, api: Api, ears: Ears) -> None:
+    clock = Clock()
+    api.meet = Failing(ServerUnavailable(status=500))
+    workers = build(SenderOptions(flush_interval=0.0, idle_seconds=0.01), clock=clock)
+    workers.put(build_events(2))
+
+    def is_over() -> bool:
+        clock.now += 10.0
+        return workers.flush(0.0)
+
+    wait_until(is_over)
+    assert ears.reasons == {"expired": 2}
+    assert len(api.requests) >= 6
 
 
 def test_overflow_is_said_by_the_caller_when_no_thread_has_the_time(
@@ -739,97 +764,45 @@ def test_shutdown_of_a_receiver_ends_at_once(build: Build, ears: Ears) -> None:
     assert results == [True]
 
 
-# In the midst of ourselves
+# In the midst of ourselves: what garbage collection or a signal handler may do
 
 
-class Recording:
-    """Garbage, in a cycle, that records an event when it is collected."""
-
-    made = 0
-
-    def __init__(self, workers: Workers) -> None:
-        self.workers = workers
-        self.cycle = self
-        Recording.made += 1
-        self.number = Recording.made
-
-    def __del__(self) -> None:
-        self.workers.put([build_event("clicks", f"del-{self.number}")])
-
-
-def test_garbage_that_records_while_an_event_is_recorded(build: Build, ears: Ears) -> None:
-    workers = build(AT_ONCE)
-    Recording.made = 0
-    threshold = gc.get_threshold()
-    gc.set_threshold(1)
-    try:
-        for number in range(500):
-            Recording(workers)
-            workers.put([build_event(event_id=f"{number}")])
-    finally:
-        gc.set_threshold(*threshold)
-    gc.collect()
-
-    assert workers.flush(PATIENCE)
-    assert len(ears.delivered_events) == 1000
-    assert len(set(get_ids(ears.delivered_events))) == 1000
-
-
-def interrupt(handler: Callable[[int, FrameType | None], object]) -> Callable[[], None]:
-    """Call ``handler`` again and again in the midst of this thread; return what ends it."""
-    previous = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0003)
-
-    def stop() -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-
-    return stop
-
-
-def test_signal_handler_that_records_while_an_event_is_recorded(build: Build, ears: Ears) -> None:
-    workers = build(AT_ONCE)
-    count = 0
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal count
-        count += 1
-        workers.put([build_event("clicks", f"signal-{count}")])
-        workers.flush(0.0)
-
-    stop = interrupt(handle)
-    try:
-        for number in range(2000):
-            workers.put([build_event(event_id=f"{number}")])
-    finally:
-        stop()
-
-    assert workers.flush(PATIENCE)
-    assert count > 10
-    assert len(ears.delivered_events) == 2000 + count
-    assert len(set(get_ids(ears.delivered_events))) == 2000 + count
-
-
-def test_flush_and_shutdown_of_a_signal_handler_do_not_wait_for_ourselves(
-    build: Build, ears: Ears
-) -> None:
-    workers = build(AT_ONCE)
+def test_all_that_is_done_in_the_midst_of_put_ends_at_once(build: Build, ears: Ears) -> None:
+    clock = Clock()
     results: list[bool] = []
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def interfere() -> None:
         if workers._turn.is_mine:
+            clock.hook = str
+            workers.put([build_event(event_id="nested")])
             results.append(workers.flush(PATIENCE))
             results.append(workers.shutdown(PATIENCE))
 
-    stop = interrupt(handle)
-    deadline = time.monotonic() + PATIENCE
-    while not results and time.monotonic() < deadline:
-        workers.put(build_events(50))
-    stop()
+    workers = build(PATIENT, clock=clock)
+    clock.hook = interfere
+    workers.put([build_event(event_id="outer")])
 
-    assert results[:2] == [False, False]
+    assert results == [False, False]
     assert workers.flush(PATIENCE)
-    assert ears.reasons == {}
+    assert sorted(get_ids(ears.delivered_events)) == ["nested", "outer"]
+
+
+def test_event_recorded_by_a_thread_that_goes_to_sleep_is_seen(build: Build, ears: Ears) -> None:
+    clock = Clock()
+    workers = build(SenderOptions(flush_interval=0.0, idle_seconds=600.0), clock=clock)
+
+    def record() -> None:
+        # The last look at the clock before it sleeps, with nothing left to do.
+        is_ours = threading.current_thread().name == NAME and workers._turn.is_mine
+        if is_ours and ears.delivered_events and not workers._backlog.in_flight:
+            clock.hook = str
+            workers.put([build_event(event_id="nested")])
+
+    clock.hook = record
+    workers.put([build_event(event_id="outer")])
+    wait_until(lambda: len(ears.delivered_events) == 2)
+
+    assert get_ids(ears.delivered_events) == ["outer", "nested"]
 
 
 def test_64_threads_lose_nothing_and_count_right(build: Build, ears: Ears) -> None:
