@@ -86,7 +86,10 @@ class Accounts:
         classes = [type(event) for event in events]
         with self._lock:
             for event_class in set(classes):
-                figures[event_class.kind] += classes.count(event_class)
+                # Counted before the figure is read: until Python 3.12 garbage is collected in calls,
+                # and a __del__ that counts would have its figure overwritten.
+                number = classes.count(event_class)
+                figures[event_class.kind] += number
 
     def _add_dropped(self, kind: str, count: int, reason: str) -> None:
         key = (kind, reason)

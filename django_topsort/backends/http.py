@@ -28,7 +28,8 @@ class EventBackend(BaseEventBackend):
         batches = build_batches(events)
         for index, batch in enumerate(batches):
             outcome = post_batch(batch, post_body, encode_body)
-            self.report.delivered(outcome.delivered)
+            if outcome.delivered:
+                self.report.delivered(outcome.delivered)
             for event, error in outcome.rejected:
                 self.report.rejected([event], error)
             if outcome.waiting:

@@ -57,6 +57,7 @@ class Lane:
     size: int = 0
 
     def put(self, events: Sequence[Event], now: float, size: int) -> None:
+        """Add the events of one hand-over, which take ``size`` bytes in all."""
         self.arrivals.append([now, len(events), size])
         self.size += size
         self.events.extend(events)

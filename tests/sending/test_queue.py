@@ -19,7 +19,13 @@ from django_topsort.events import (
     Purchase,
     PurchaseItem,
 )
-from django_topsort.sending.queue import PURCHASE_BYTES, PURCHASE_PLACES, EventQueue, Lane, estimate_size
+from django_topsort.sending.queue import (
+    PURCHASE_BYTES,
+    PURCHASE_PLACES,
+    EventQueue,
+    Lane,
+    estimate_size,
+)
 from django_topsort.wire import encode_event
 from tests.sending.engine import USER, build_event, build_events, get_ids
 

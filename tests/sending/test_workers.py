@@ -772,11 +772,10 @@ def test_all_that_is_done_in_the_midst_of_put_ends_at_once(build: Build, ears: E
     results: list[bool] = []
 
     def interfere() -> None:
-        if workers._turn.is_mine:
-            clock.hook = str
-            workers.put([build_event(event_id="nested")])
-            results.append(workers.flush(PATIENCE))
-            results.append(workers.shutdown(PATIENCE))
+        clock.hook = str
+        workers.put([build_event(event_id="nested")])
+        results.append(workers.flush(PATIENCE))
+        results.append(workers.shutdown(PATIENCE))
 
     workers = build(PATIENT, clock=clock)
     clock.hook = interfere
