@@ -86,8 +86,8 @@ class Accounts:
         classes = [type(event) for event in events]
         with self._lock:
             for event_class in set(classes):
-                # Counted before the figure is read: until Python 3.12 garbage is collected in calls,
-                # and a __del__ that counts would have its figure overwritten.
+                # Before the figure is read: until Python 3.12 garbage is collected in calls, and
+                # a __del__ that counts would have its figure overwritten.
                 number = classes.count(event_class)
                 figures[event_class.kind] += number
 

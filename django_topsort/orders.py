@@ -6,7 +6,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.exceptions import InvalidEvent
-from django_topsort.purchases.buyers import get_request_buyer, remember_buyer
+from django_topsort.purchases.buyers import (
+    get_request_buyer,
+    is_refusal,
+    remember_buyer,
+    remember_refusal,
+)
 from django_topsort.tracking import track_purchase
 
 if TYPE_CHECKING:
@@ -33,7 +38,7 @@ def remember_shopper(request: HttpRequest | None, order_or_key: Any) -> bool:
     """Keep who is placing an order, for when it is paid elsewhere; return whether it is kept.
 
     ``order_or_key`` is the order or its number. Nothing is kept without a request, of a client that
-    brought no id, of staff, or without consent. Never raises.
+    brought no id, or of staff; of a shopper who may not be tracked only that. Never raises.
     """
     if request is None:
         logger.warning("shopper not remembered reason=no_request; send order_placed with it")
@@ -41,6 +46,8 @@ def remember_shopper(request: HttpRequest | None, order_or_key: Any) -> bool:
     try:
         buyer = get_request_buyer(request, order_or_key)
         if buyer is None:
+            if is_refusal(request):
+                remember_refusal(order_or_key)
             logger.info("shopper not remembered reason=unknown")
             return False
         return remember_buyer(

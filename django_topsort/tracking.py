@@ -31,7 +31,7 @@ from django_topsort.facts import (
     is_ignored,
     read_placement,
 )
-from django_topsort.purchases.buyers import find_buyer, get_order_key
+from django_topsort.purchases.buyers import find_buyer, get_order_key, has_refused
 from django_topsort.purchases.rules import build_purchase, get_fresh_order
 from django_topsort.reporting import Reporter
 from django_topsort.signals import event_recorded
@@ -251,6 +251,9 @@ def _report_purchase(order: Any, request: HttpRequest | None, opaque_user_id: st
     if purchase is None:
         return  # a test, not complete yet, in another currency: build_purchase has logged it
     if buyer is None:
+        if has_refused(fresh, request):
+            logger.info("order not reported order=%s reason=no_consent", _describe_order(order))
+            return
         detail = (
             f"order={_describe_order(order)}: nobody knows the shopper; send order_placed in a"
             " request whose client has the cookie, or give opaque_user_id"

@@ -102,14 +102,14 @@ class Newcomer:
         for block in get_blocks(SETUP):
             if block.title:
                 self.write(block)
-        *before, run_api = stand_in
-        for line in before:
-            self.run(*self.translate(line))
-        export, check, run_site = site
+        export, migrate, run_api = stand_in
+        for word in self.translate(export)[1:]:
+            name, _, value = word.partition("=")
+            self.env[name] = value
+        self.run(*self.translate(migrate))
+        again, check, run_site = site
+        assert again == export
         with self.serve(*self.translate(run_api), port=self.api_port):
-            for word in self.translate(export)[1:]:
-                name, _, value = word.partition("=")
-                self.env[name] = value
             self.run(*self.translate(check))
             command = [*self.translate(run_site), "--noreload", str(self.site_port)]
             with self.serve(*command, port=self.site_port):

@@ -27,7 +27,7 @@ from django_topsort.delivery import (
 from django_topsort.events import EVENT_KINDS, Event
 from django_topsort.exceptions import TopsortConfigurationError
 from django_topsort.signals import events_dropped
-from tests.sending.engine import build_event, build_events, get_ids, wait_until
+from tests.sending.engine import Heard, build_event, build_events, get_ids, wait_until
 
 LOCMEM = "django_topsort.backends.locmem.EventBackend"
 DUMMY = "django_topsort.backends.dummy.EventBackend"
@@ -197,20 +197,16 @@ def test_deliver_safely_counts_what_a_backend_raises_at(
 ) -> None:
     use(settings, default="Failing", clicks=LOCMEM)
     recorded, waiting = get_figures()
-    reasons: list[str] = []
-
-    def receive(reason: str, **facts: object) -> None:
-        reasons.append(reason)
-
-    events_dropped.connect(receive)
+    heard = Heard()
+    events_dropped.connect(heard)
     try:
         deliver_safely([*build_events(2), build_event("clicks", "click")])
     finally:
-        events_dropped.disconnect(receive)
+        events_dropped.disconnect(heard)
 
     assert get_ids(locmem.outbox) == ["click"]
     assert get_figures() == (recorded + 2, waiting)
-    assert reasons == ["backend_error"]
+    assert [facts["reason"] for facts in heard] == ["backend_error"]
     assert f"backend failed backend={__name__} events=2" in caplog.text
 
 

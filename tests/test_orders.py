@@ -90,3 +90,35 @@ def test_order_is_reported_with_its_request() -> None:
     report_order(place_order(), build_request())
 
     assert [event.opaque_user_id for event in outbox] == [SHOPPER]
+
+
+def test_refusal_at_the_checkout_holds_for_the_banks_request(caplog: Any) -> None:
+    order = place_order()
+    with override_settings(TOPSORT_CONSENT=lambda request: False):
+        assert not remember_shopper(build_request(), order)
+
+    report_order(order, build_request(cookie=""))
+
+    assert outbox == []
+    assert get_remembered_buyer(order) is None
+    assert "ERROR" not in caplog.text
+
+
+def test_refusal_in_the_request_that_pays_is_no_error(caplog: Any) -> None:
+    order = place_order()
+
+    with override_settings(TOPSORT_CONSENT=lambda request: False):
+        report_order(order, build_request())
+
+    assert outbox == []
+    assert "ERROR" not in caplog.text
+
+
+def test_refusal_of_a_clerk_is_not_the_shoppers() -> None:
+    order = place_order()
+    with override_settings(TOPSORT_CONSENT=lambda request: False):
+        assert not remember_shopper(build_request(User(pk=5, is_staff=True)), order)
+
+    report_order(order, build_request())
+
+    assert [event.opaque_user_id for event in outbox] == [SHOPPER]

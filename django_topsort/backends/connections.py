@@ -28,15 +28,21 @@ def post_body(body: bytes, limit: float | None = None) -> None:
     raise failure
 
 
+def get_timeout() -> tuple[float, float]:
+    """Return ``TOPSORT_TIMEOUT`` as the seconds to connect and to wait for an answer."""
+    timeout: Any = topsort_settings.TOPSORT_TIMEOUT
+    if isinstance(timeout, tuple | list):  # a list, as a settings file in JSON or YAML has it
+        connect, read = timeout
+        return connect, read
+    return timeout, timeout
+
+
 def get_client() -> TopsortClient:
     """Return this thread's client for the settings as they are now."""
-    timeout: Any = topsort_settings.TOPSORT_TIMEOUT
-    if isinstance(timeout, list):  # as a settings file in JSON or YAML has it
-        timeout = tuple(timeout)
     wanted = (
         topsort_settings.TOPSORT_API_URL,
         topsort_settings.get_api_key(),
-        timeout,
+        get_timeout(),
         os.getpid(),
     )
     if getattr(_thread, "wanted", None) != wanted:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django_topsort.backends.base import BaseEventBackend, encode_body
 from django_topsort.batches import build_batches
+from django_topsort.exceptions import NoAnswer
 from django_topsort.sending.posting import post_batch
 
 if TYPE_CHECKING:
@@ -14,20 +16,29 @@ if TYPE_CHECKING:
 
 
 class EventBackend(BaseEventBackend):
-    """Posts events at once and once: what fails is dropped as ``"failed"``, and logged.
+    """Posts events at once, without a second try: what fails is dropped as ``"failed"``.
 
-    It holds up the process for as long as Topsort takes to answer, ``TOPSORT_TIMEOUT`` at most per
-    request; after the first failure nothing more of the same call is tried.
+    It holds up the process for as long as Topsort takes to answer, but for no longer than both
+    parts of ``TOPSORT_TIMEOUT`` together, however many requests there are: more than 50 of a kind
+    make several, and so does a batch that is refused, until the events at fault stand alone.
     """
 
     blocking = True
 
     def send_events(self, events: Sequence[Event]) -> None:
-        from django_topsort.backends.connections import post_body  # loads requests
+        from django_topsort.backends.connections import get_timeout, post_body  # loads requests
+
+        deadline = time.monotonic() + sum(get_timeout())
+
+        def post(body: bytes) -> None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise NoAnswer("the time for this call is up")
+            post_body(body, left)
 
         batches = build_batches(events)
         for index, batch in enumerate(batches):
-            outcome = post_batch(batch, post_body, encode_body)
+            outcome = post_batch(batch, post, encode_body)
             if outcome.delivered:
                 self.report.delivered(outcome.delivered)
             for event, error in outcome.rejected:

@@ -146,12 +146,39 @@ def remember_buyer(
     return _write_row(key, values) or _write_cache(key, values)
 
 
-def get_remembered_buyer(order_or_key: Any) -> Buyer | None:
-    """Return who was remembered for an order, given as the order or as its number."""
+def remember_refusal(order_or_key: Any) -> None:
+    """Keep that whoever is making an order may not be tracked, and not who that is."""
+    key = get_order_key(order_or_key)
+    values = {"opaque_user_id": "", "device_type": "", "channel": ""}
+    if key and not _write_row(key, values):
+        _write_cache(key, values)
+
+
+def has_refused(order: Any, request: HttpRequest | None = None) -> bool:
+    """Whether the shopper of ``order`` may not be tracked: said at the order, or by ``request``."""
+    if request is not None and is_refusal(request):
+        return True
+    values = _read_values(order)
+    return values is not None and not values["opaque_user_id"]
+
+
+def is_refusal(request: HttpRequest) -> bool:
+    """Whether the client of ``request`` may not be tracked; a clerk cannot say so for a shopper."""
+    return not getattr(getattr(request, "user", None), "is_staff", False) and not has_consent(
+        request
+    )
+
+
+def _read_values(order_or_key: Any) -> dict[str, str] | None:
     key = get_order_key(order_or_key)
     # What the outbox could not take is in the cache, as is what precedes its installation.
-    values = (_read_row(key) or _read_cache(key)) if key else None
-    if values is None:
+    return (_read_row(key) or _read_cache(key)) if key else None
+
+
+def get_remembered_buyer(order_or_key: Any) -> Buyer | None:
+    """Return who was remembered for an order, given as the order or as its number."""
+    values = _read_values(order_or_key)
+    if values is None or not values["opaque_user_id"]:
         return None
     return Buyer(
         opaque_user_id=values["opaque_user_id"],

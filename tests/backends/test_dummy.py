@@ -7,7 +7,7 @@ from django_topsort.backends import dummy
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.signals import events_dropped
 from django_topsort.testing import BackendContract
-from tests.sending.engine import build_events
+from tests.sending.engine import Heard, build_events
 
 
 class TestContract(BackendContract):
@@ -18,18 +18,14 @@ class TestContract(BackendContract):
 
 
 def test_events_are_counted_as_disabled_and_not_announced() -> None:
-    announced: list[object] = []
-
-    def receive(**facts: object) -> None:
-        announced.append(facts)
-
+    heard = Heard()
     before = accounts.get_counts()["clicks"]["reasons"].get("disabled", 0)
-    events_dropped.connect(receive)
+    events_dropped.connect(heard)
     try:
         dummy.EventBackend().send_events(build_events(3, "clicks"))
     finally:
-        events_dropped.disconnect(receive)
+        events_dropped.disconnect(heard)
 
     assert accounts.get_counts()["clicks"]["reasons"]["disabled"] == before + 3
-    assert announced == []
+    assert heard == []
     assert not dummy.EventBackend.production

@@ -197,7 +197,7 @@ DJANGO = """
 import os, sys, threading, time, atexit, django
 from django.conf import settings
 settings.configure(
-    TOPSORT_API_KEY="TSE_x", TOPSORT_API_URL=sys.argv[1], USE_TZ=True, TOPSORT_FLUSH_INTERVAL=60,
+    TOPSORT_API_KEY="TSE_tests", TOPSORT_API_URL=sys.argv[1], TOPSORT_FLUSH_INTERVAL=60,
     INSTALLED_APPS=["django_topsort"], TOPSORT_SHUTDOWN_TIMEOUT=float(sys.argv[2]),
 )
 django.setup()

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import Any
 
 from django_topsort.events import Click, Event, Impression, Page, PageView, Purchase, PurchaseItem
 from django_topsort.exceptions import ApiError
@@ -105,6 +106,13 @@ class Ears:
     @property
     def settled(self) -> int:
         return len(self.delivered_events) + len(self.rejected_events) + len(self.dropped_events)
+
+
+class Heard(list[dict[str, Any]]):
+    """A signal's receiver that remembers what it was told."""
+
+    def __call__(self, **facts: Any) -> None:
+        self.append(facts)
 
 
 class Api:

@@ -331,6 +331,11 @@ def test_lane_whose_put_was_interrupted_gives_its_events_back(most: int) -> None
             placement=Placement(path="/p" * 300, position=1, page=1, search_query="q" * 900),
             page=Page(type="search", page_id="/p" * 300, value="q" * 900),
         ),
+        Impression(
+            opaque_user_id=USER,
+            entity=Entity(type="product", id="shoe" * 20),
+            placement=Placement(path="/shoes"),
+        ),
         Impression(opaque_user_id=USER, entity=Entity(type="product", id="shoe" * 20)),
         PageView(
             opaque_user_id=USER,
