@@ -39,17 +39,25 @@ ERRORS: dict[int, type[ApiError]] = {
 }
 
 
-def check_answer(status: int, headers: Any, content: bytes | None) -> None:
+class Body(bytes):
+    """An answer's body, which does not show itself in the locals of a traceback."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+
+def check_answer(status: int, headers: Any, content: bytes | None, secret: str = "") -> None:
     """Raise the ApiError that an answer stands for; return if it stands for success.
 
-    ``content`` is None for a body that is not known to its end.
+    ``content`` is None for a body that is not known to its end. ``secret`` is what no error may
+    repeat: nothing keeps a server from quoting the key that it was sent.
 
     Success is 204, or another 2xx whose body is empty or JSON without an ``errCode``: a page of
     HTML with a 200 comes from a proxy or a login wall, and no event was recorded.
     """
     if status == 204:
         return
-    facts = parse_error(content)
+    facts = parse_error(content, secret)
     if 200 <= status < 300 and facts is not None and not facts["err_code"]:
         return
     if 300 <= status < 400:
@@ -63,11 +71,11 @@ def check_answer(status: int, headers: Any, content: bytes | None) -> None:
             error_class = ServerUnavailable if status >= 500 else UnexpectedAnswer
     retry_after = parse_retry_after(headers)
     if facts is None:
-        facts = {"message": read_text(content)}
+        facts = {"message": read_text(content, secret)}
     raise error_class(status=status, retry_after=retry_after, **facts)
 
 
-def parse_error(content: bytes | None) -> dict[str, str] | None:
+def parse_error(content: bytes | None, secret: str = "") -> dict[str, str] | None:
     """Return message, err_code and doc_url of an answer's body, or None when it is not JSON.
 
     Topsort's documents show an object ``{errCode, docUrl, message}``, an array of them, and
@@ -91,14 +99,20 @@ def parse_error(content: bytes | None) -> dict[str, str] | None:
             ("doc_url", ("docUrl",)),
         ):
             text = next((answer[key] for key in keys if isinstance(answer.get(key), str)), "")
-            facts[name] = clean(text)
+            # Not before it is parsed: JSON can write each character in several ways.
+            facts[name] = clean(hide(text, secret))
     return facts
 
 
-def read_text(content: bytes | None) -> str:
+def read_text(content: bytes | None, secret: str = "") -> str:
     """Return what a body says that is not JSON: nothing where it is a page of HTML."""
     text = (content or b"").decode(errors="replace").strip()
-    return "" if text.startswith("<") else clean(text)
+    return "" if text.startswith("<") else clean(hide(text, secret))
+
+
+def hide(text: str, secret: str) -> str:
+    """Return the text with stars in the place of the secret, if there is one."""
+    return text.replace(secret, "********") if secret else text
 
 
 def clean(text: str) -> str:

@@ -12,7 +12,7 @@ from requests.exceptions import RequestException, SSLError, Timeout
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from django_topsort import __version__
-from django_topsort.answers import check_answer
+from django_topsort.answers import Body, check_answer
 from django_topsort.conf import Secret
 from django_topsort.exceptions import ApiError, NoAnswer, TlsFailed, TopsortConfigurationError
 from django_topsort.transport import EVENTS_PATH, Deadline, EventsAdapter
@@ -84,7 +84,7 @@ class TopsortClient:
             # Raised here, outside of any except block: the frames of the error behind it, which
             # hold the request's head with the key in it, do not hang on to ours.
             raise answer
-        check_answer(*answer)
+        check_answer(*answer, secret=self._key)
 
     def close(self) -> None:
         """Close the connection. The client can be used again, and then opens another."""
@@ -157,14 +157,11 @@ class TopsortClient:
         """
         try:
             content: bytes = answer.raw.read(MAX_ANSWER + 1)
-        except (HTTPError, OSError):
+        except (HTTPError, OSError, ValueError):  # the last for a chunk of -5 bytes
             return None
         finally:
             answer.raw.close()
-        if answer.status_code != 204:
-            # Nothing keeps a server from quoting what it was sent.
-            content = content.replace(str.encode(self._key), b"********")
-        return content if len(content) <= MAX_ANSWER else None
+        return Body(content) if len(content) <= MAX_ANSWER else None
 
 
 def _get_causes(error: BaseException) -> Iterator[BaseException]:

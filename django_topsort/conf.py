@@ -164,7 +164,8 @@ class TopsortSettings:
     def get_hook(self, name: str) -> Callable[..., Any] | None:
         """Return the function that the setting ``name`` stands for, or None where it is not set.
 
-        Raises TopsortConfigurationError when a dotted path cannot be imported, for whatever reason.
+        Raises TopsortConfigurationError when a dotted path cannot be imported, for whatever reason,
+        and for what is neither a path nor a function.
         """
         value = getattr(self, name)
         if value is None or callable(value):
@@ -172,6 +173,11 @@ class TopsortSettings:
         if name == "TOPSORT_API_KEY":
             # What cannot be imported may be a key with dots in it, and a key is never shown.
             value = Secret(value)
+        if not isinstance(value, str):
+            message = (
+                f"{name}: {describe(value)} is no function and no dotted path; write one of them"
+            )
+            raise TopsortConfigurationError(message)
         try:
             hook = import_string(value)
         except Exception as error:
@@ -189,7 +195,8 @@ class TopsortSettings:
     def get_api_key(self) -> Secret:
         """Return the API key, calling the function where the setting names one.
 
-        A string counts as a dotted path when it looks like one and lacks a key's ``TSE_``.
+        A string counts as a dotted path when it looks like one and lacks a key's ``TSE_``. Raises
+        TopsortConfigurationError when the function cannot be imported, or raises.
         """
         value = self.TOPSORT_API_KEY
         if isinstance(value, str):
@@ -197,8 +204,14 @@ class TopsortSettings:
             if value.startswith("TSE_") or not DOTTED_PATH.fullmatch(value):
                 return value
         hook = self.get_hook("TOPSORT_API_KEY")
-        key = hook() if hook is not None else None
-        return Secret(key or "")
+        try:
+            key = hook() if hook is not None else None
+        except Exception as error:
+            # By its name alone: what a function says that looks a key up may quote it.
+            failure = f"TOPSORT_API_KEY: its function raised {type(error).__name__}"
+        else:
+            return Secret(key or "")
+        raise TopsortConfigurationError(failure)
 
 
 topsort_settings = TopsortSettings()

@@ -79,7 +79,7 @@ def test_commands_are_all_described_and_exist() -> None:
 
 
 def test_links_to_sections_lead_somewhere() -> None:
-    titles = re.findall(r"^## (.*)$", README, re.MULTILINE)
+    titles = re.findall(r"^##+ (.*)$", README, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
     links = set(re.findall(r"\]\(#([\w-]+)\)", README))
     assert links <= anchors

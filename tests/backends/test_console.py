@@ -42,7 +42,7 @@ def test_body_is_written_as_it_would_be_sent(capsys: pytest.CaptureFixture[str])
     console.EventBackend().send_events([*build_events(2), *build_events(1, "clicks")])
     written = capsys.readouterr().out
 
-    assert written.startswith('POST /v2/events  2 impressions, 1 clicks\n{\n  "impressions": [')
+    assert written.startswith('POST /v2/events  2 impressions, 1 click\n{\n  "impressions": [')
     assert written.endswith(f"\n{'-' * 79}\n")
     assert [len(events) for events in read(written)[0].values()] == [2, 1]
 

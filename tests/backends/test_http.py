@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -144,3 +145,20 @@ def test_function_for_the_key_that_raises_loses_no_count(
 def test_backend_blocks() -> None:
     assert http.EventBackend.blocking
     assert http.EventBackend.production
+
+
+def test_refused_batch_is_split_for_as_long_as_the_timeouts_allow(
+    api: FakeApi, settings: Any
+) -> None:
+    settings.TOPSORT_TIMEOUT = (0.5, 0.5)
+    api.answer(400, body=b'{"errCode":"bad_request"}', delay=0.2)
+    events = build_events(48)
+    before = accounts.get_counts()["impressions"]
+    began = time.monotonic()
+
+    http.EventBackend().send_events(events)
+
+    assert time.monotonic() - began < 3  # the 95 requests would take 19 seconds
+    after = accounts.get_counts()["impressions"]
+    lost = [after[name] - before[name] for name in ("rejected", "dropped")]
+    assert sum(lost) == 48
