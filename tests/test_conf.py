@@ -236,3 +236,17 @@ def test_secret_is_not_pickled(protocol: int) -> None:
 def test_secret_is_not_copied() -> None:
     with pytest.raises(TypeError, match="a secret is not pickled"):
         copy.deepcopy([Secret(KEY)])
+
+
+def test_function_that_fails_to_return_the_key_is_named_and_its_words_are_not(
+    settings: Settings,
+) -> None:
+    def look_up() -> str:
+        raise LookupError("no such secret: TSE_quoted")
+
+    settings.TOPSORT_API_KEY = look_up
+    with pytest.raises(TopsortConfigurationError) as raised:
+        topsort_settings.get_api_key()
+    assert "LookupError" in str(raised.value)
+    assert "TSE_quoted" not in str(raised.value)
+    assert raised.value.__context__ is None

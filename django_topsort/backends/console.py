@@ -34,7 +34,7 @@ class EventBackend(BaseEventBackend):
         for batch in build_batches(events):
             body = msgspec.json.format(encode_body(batch), indent=2).decode()
             counts = ", ".join(
-                f"{len(getattr(batch, kind))} {kind}"
+                _say_count(len(getattr(batch, kind)), kind)
                 for kind in EVENT_KINDS
                 if getattr(batch, kind)
             )
@@ -43,3 +43,8 @@ class EventBackend(BaseEventBackend):
             stream.write("".join(texts))
             stream.flush()
         self.report.delivered(events)
+
+
+def _say_count(count: int, kind: str) -> str:
+    words = "page views" if kind == "pageviews" else kind
+    return f"{count} {words.removesuffix('s') if count == 1 else words}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django_topsort.backends.base import BaseEventBackend, encode_body
-from django_topsort.conf import topsort_settings
+from django_topsort.conf import SETTINGS, topsort_settings
+from django_topsort.reporting import log_limit
 from django_topsort.sending.sender import Sender
 from django_topsort.sending.wiring import SenderOptions, Wiring
 
@@ -17,12 +20,31 @@ if TYPE_CHECKING:
 def get_options() -> SenderOptions:
     """Return the settings of this backend."""
     return SenderOptions(
-        queue_size=topsort_settings.TOPSORT_QUEUE_SIZE,
-        queue_bytes=topsort_settings.TOPSORT_QUEUE_BYTES,
-        flush_interval=topsort_settings.TOPSORT_FLUSH_INTERVAL,
-        connections=topsort_settings.TOPSORT_CONNECTIONS,
-        shutdown_timeout=topsort_settings.TOPSORT_SHUTDOWN_TIMEOUT,
+        queue_size=int(read_number("TOPSORT_QUEUE_SIZE", 1)),
+        queue_bytes=int(read_number("TOPSORT_QUEUE_BYTES", 1)),
+        flush_interval=read_number("TOPSORT_FLUSH_INTERVAL", 0),
+        connections=int(read_number("TOPSORT_CONNECTIONS", 1)),
+        shutdown_timeout=read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0),
     )
+
+
+def read_number(name: str, least: float) -> float:
+    """Return a setting's number, also of a text; the default where it is none, or below ``least``.
+
+    A check refuses all but numbers. Servers run no checks, though, and a text from the environment
+    must not cost events.
+    """
+    value = getattr(topsort_settings, name)
+    if type(value) not in (int, float):
+        try:
+            value = float(value)
+        except (TypeError, ValueError):
+            value = math.nan
+    if least <= value < math.inf:
+        return value  # type: ignore[no-any-return]  # it is an int or a float by now
+    default: float = SETTINGS[name].default
+    log_limit.log(logging.ERROR, ("setting", name), "%s is no number; taking %s", name, default)
+    return default
 
 
 def post_body(body: bytes, limit: float | None = None, /) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -238,3 +239,15 @@ def test_process_that_ends_does_not_wait_long_for_a_hanging_api(api: FakeApi, wh
     assert result.returncode == 0, result.stderr
     assert float(result.stdout) < 5.0
     assert api.impressions == []
+
+
+@pytest.mark.parametrize("value", ["50", 50, 50.0, Decimal(50)])
+def test_number_from_the_environment_counts(value: object, settings: Any) -> None:
+    settings.TOPSORT_QUEUE_SIZE = value
+    assert thread.get_options().queue_size == 50
+
+
+@pytest.mark.parametrize("value", ["many", None, -1, 0, "nan", float("inf"), [5]])
+def test_setting_that_is_no_number_costs_no_event(value: object, settings: Any) -> None:
+    settings.TOPSORT_QUEUE_SIZE = value
+    assert thread.get_options().queue_size == 50_000
