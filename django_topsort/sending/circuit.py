@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from django_topsort.exceptions import ApiError
 
 FAILURES_TO_OPEN = 5  # failed batches in a row
-# A pause grows with the outage, to a fifth of it: after 20 seconds without Topsort its return is
-# noticed within 4, after an hour within 60.
-SHORTEST_PAUSE = 4.0
+# A pause grows with the outage, to a tenth of it: after 20 seconds without Topsort its return is
+# noticed within 2, after ten minutes within 60.
+SHORTEST_PAUSE = 2.0
 LONGEST_PAUSE = 60.0
-PART_OF_OUTAGE = 0.2
+PART_OF_OUTAGE = 0.1
 CONFIGURATION_PAUSE = 60.0
 LONGEST_RETRY_AFTER = 300.0
 

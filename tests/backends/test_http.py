@@ -162,3 +162,15 @@ def test_refused_batch_is_split_for_as_long_as_the_timeouts_allow(
     after = accounts.get_counts()["impressions"]
     lost = [after[name] - before[name] for name in ("rejected", "dropped")]
     assert sum(lost) == 48
+
+
+def test_call_whose_time_is_up_posts_no_more(
+    api: FakeApi, announced: Announced, settings: Any
+) -> None:
+    settings.TOPSORT_TIMEOUT = (1e-9, 1e-9)
+    http.EventBackend().send_events(build_events(60))
+
+    assert api.requests == []
+    assert [(name, facts["reason"], facts["count"]) for name, facts in announced] == [
+        ("dropped", "failed", 60)
+    ]

@@ -17,6 +17,7 @@ from django_topsort.sending.circuit import (
     CONFIGURATION_PAUSE,
     FAILURES_TO_OPEN,
     LONGEST_RETRY_AFTER,
+    SHORTEST_PAUSE,
 )
 from django_topsort.sending.posting import Outcome
 from django_topsort.sending.queue import Job
@@ -187,9 +188,9 @@ def test_long_outage_alone_ends_no_event(backlog: Backlog, clock: Clock) -> None
 def test_circuit_says_when_to_try_again(backlog: Backlog, clock: Clock) -> None:
     open_circuit(backlog)
     pause = backlog.get_delay(INTERVAL)
-    assert pause == pytest.approx(4.0)
+    assert pause == pytest.approx(SHORTEST_PAUSE)
 
-    clock.now += 4.0
+    clock.now += SHORTEST_PAUSE
     assert backlog.get_delay(INTERVAL) == 0.0
 
 
@@ -216,7 +217,7 @@ def test_return_of_topsort_makes_everything_due(backlog: Backlog, clock: Clock) 
         fail(backlog)
     put(backlog, prefix="last")
     fail(backlog)
-    clock.now += 4.0
+    clock.now += SHORTEST_PAUSE
     assert deliver(backlog).is_probe
 
     assert not backlog.is_paused
@@ -230,7 +231,7 @@ def test_hasten_leaves_the_pause_to_the_circuit(backlog: Backlog) -> None:
     open_circuit(backlog)
     backlog.hasten()
 
-    assert backlog.get_delay(0.0) == pytest.approx(4.0)
+    assert backlog.get_delay(0.0) == pytest.approx(SHORTEST_PAUSE)
 
 
 def test_hasten_makes_failed_events_due(backlog: Backlog) -> None:

@@ -69,7 +69,7 @@ def test_pause_is_jittered(jitter: float, pause: float) -> None:
     assert circuit.get_delay(0.0) == pause
 
 
-@pytest.mark.parametrize(("outage", "pause"), [(30.0, 6.0), (100.0, 20.0), (3600.0, LONGEST_PAUSE)])
+@pytest.mark.parametrize(("outage", "pause"), [(30.0, 3.0), (100.0, 10.0), (3600.0, LONGEST_PAUSE)])
 def test_pause_grows_with_the_outage(outage: float, pause: float) -> None:
     circuit = build_circuit()
     fail(circuit, FAILURES_TO_OPEN)
