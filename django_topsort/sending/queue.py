@@ -13,7 +13,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.batches import MAX_PER_KIND
-from django_topsort.events import EVENT_KINDS, PageView, Purchase
+from django_topsort.events import EVENT_KINDS
+from django_topsort.sending.sizes import estimate_size
 from django_topsort.wire import EventsRequest, build_request
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ PURCHASE_PLACES = 2_000
 PURCHASE_BYTES = 4 * 1024 * 1024
 # What makes room first. Nothing makes a purchase go.
 SHED_ORDER = ("pageviews", "impressions", "clicks")
-
-BASE_BYTES = 330  # an event's JSON without the texts of varying length
-ITEM_BYTES = 90
 
 
 @dataclass(eq=False, slots=True)
@@ -103,32 +101,6 @@ class Lane:
         arrival[2] -= size
         self.size -= size
         return size
-
-
-def estimate_size(event: Event) -> int:
-    """Return about how many bytes ``event`` makes as JSON, without making them.
-
-    What a shopper can make long counts: paths and search texts.
-    """
-    # type() and not isinstance(), which takes five times as long for a class of msgspec.
-    one: Any = event
-    if type(one) is Purchase:
-        return BASE_BYTES + ITEM_BYTES * len(one.items)
-    size = BASE_BYTES
-    page = one.page
-    if page is not None:
-        size += len(page.page_id) + len(page.value or "")
-    if type(one) is PageView:
-        return size
-    bid = one.resolved_bid_id
-    if bid is not None:
-        size += len(bid)
-    placement = one.placement
-    if placement is not None:
-        size += len(placement.path)
-        if placement.search_query is not None:
-            size += len(placement.search_query)
-    return size
 
 
 class EventQueue:

@@ -22,10 +22,7 @@ MAX_UNSAID = 1000  # shed events that wait for a thread of ours to report them
 
 
 class Workers:
-    """Posts events from background threads, which start when there is something to post.
-
-    All of it belongs to one process; a forked child makes its own.
-    """
+    """Posts events from background threads of one process, started when there is something to post."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
@@ -167,11 +164,11 @@ class Workers:
         try:
             while self._work_once(None):
                 pass
-        except BaseException:
-            self._replace()
+        except BaseException as error:
+            self._leave(error)
             raise
 
-    def _replace(self) -> None:
+    def _leave(self, error: BaseException) -> None:
         """Leave what this thread had, and its place, to another: it was killed (SystemExit)."""
         job = self._backlog.in_flight.get(threading.get_ident())
         if job is not None:
@@ -179,7 +176,10 @@ class Workers:
         options = self._wiring.options()
         with self._turn.lock:
             self._threads.pop(threading.current_thread(), None)
-            worker = None if self._is_closed or self.is_empty else self._wake_worker(options)
+            # Where it failed at having nothing, another would likewise, and the next after it.
+            is_lasting = job is None and isinstance(error, Exception)
+            is_over = is_lasting or self._is_closed or self.is_empty
+            worker = None if is_over else self._wake_worker(options)
         self._start(worker)
 
     def _work_once(self, deadline: float | None) -> bool:

@@ -13,6 +13,7 @@ from django_topsort.events import (
     Entity,
     Event,
     Impression,
+    InteractionObject,
     Page,
     PageView,
     Placement,
@@ -24,8 +25,8 @@ from django_topsort.sending.queue import (
     PURCHASE_PLACES,
     EventQueue,
     Lane,
-    estimate_size,
 )
+from django_topsort.sending.sizes import estimate_size
 from django_topsort.wire import encode_event
 from tests.sending.engine import USER, build_event, build_events, get_ids
 
@@ -341,9 +342,23 @@ def test_lane_whose_put_was_interrupted_gives_its_events_back(most: int) -> None
             opaque_user_id=USER,
             page=Page(type="category", page_id="/c" * 800, value="v" * 900),
         ),
+        PageView(
+            opaque_user_id=USER,
+            page=Page(type="cart", page_id="/cart", value=["p" * 20] * 90),
+        ),
+        Impression(
+            opaque_user_id=USER,
+            resolved_bid_id="b" * 239,
+            placement=Placement(path="/", category_ids=["größe" * 20] * 90, product_id="p" * 900),
+            additional_attribution=Entity(type="product", id="e" * 900),
+            external_campaign_id="c" * 900,
+            external_vendor_id="v" * 900,
+            object=InteractionObject(type="banner", asset_id="a" * 900),
+        ),
         Purchase(
             opaque_user_id=USER,
-            items=[PurchaseItem(product_id="p" * 20, unit_price=Decimal(1), quantity=1)] * 1000,
+            items=[PurchaseItem(product_id="p" * 20, unit_price=Decimal(1), vendor_id="v" * 90)]
+            * 1000,
         ),
     ],
     ids=lambda event: event.kind,

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -822,3 +823,24 @@ def test_64_threads_lose_nothing_and_count_right(build: Build, ears: Ears) -> No
     assert len(delivered) + len(ears.dropped_events) == 64_000
     assert len({*delivered, *ears.dropped_ids}) == 64_000
     assert set(ears.reasons) <= {"overflow"}
+
+
+def has_more(crashed: list[type[BaseException]], seen: int) -> bool:
+    return len(crashed) > seen
+
+
+def test_error_that_lasts_makes_no_storm_of_threads(
+    build: Callable[..., Workers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashed: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: crashed.append(args.exc_type))
+    wrong: Any = "0.5"
+    workers = build(SenderOptions(flush_interval=wrong))
+
+    for _ in range(3):
+        seen = len(crashed)
+        workers.put(build_events(1))
+        wait_until(partial(has_more, crashed, seen))
+
+    wait_until(lambda: not get_threads())
+    assert crashed == [TypeError] * 3
