@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 BASE_BYTES = 330  # an event's JSON without the texts of varying length
 ITEM_BYTES = 80  # a purchase's item without its ids
-WIDE = 4  # bytes at the most of a character beyond ASCII
+WIDE = 2  # bytes of a character in a text that is not all ASCII: they take 1 to 4
 
 
 def estimate_size(event: Event) -> int:

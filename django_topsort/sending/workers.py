@@ -22,7 +22,7 @@ MAX_UNSAID = 1000  # shed events that wait for a thread of ours to report them
 
 
 class Workers:
-    """Posts events from background threads of one process, started when there is something to post."""
+    """Posts events from background threads of one process, started when there is work."""
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
