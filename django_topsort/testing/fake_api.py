@@ -37,7 +37,14 @@ from django_topsort.testing.faults import ActiveFault, FaultQueue
 from django_topsort.testing.ledger import Ledger, ReceivedEvent, ReceivedRequest
 from django_topsort.testing.listener import Listener
 from django_topsort.testing.page import get_page
-from django_topsort.testing.rules import EVENTS_PATH, KINDS, Verdict, build_rules
+from django_topsort.testing.rules import (
+    EVENTS_PATH,
+    KIND_NAMES,
+    KINDS,
+    Verdict,
+    build_rules,
+    say_count,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,7 +220,9 @@ class FakeApi(FaultMethods):
         if kind is not None and kind not in KINDS:
             raise ValueError(f"kind: {kind!r} is not allowed, it must be one of {', '.join(KINDS)}")
         if not self._ledger.wait_until(lambda: self._ledger.count(kind) >= count, timeout):
-            raise AssertionError(self._describe_wait(f"{count} {kind or 'events'}", timeout))
+            raise AssertionError(
+                self._describe_wait(count, KIND_NAMES[kind] if kind else "event", timeout)
+            )
         return self.events if kind is None else self._get_events(kind)
 
     def wait_for_requests(self, count: int, timeout: float = 5.0) -> list[ReceivedRequest]:
@@ -222,21 +231,24 @@ class FakeApi(FaultMethods):
         AssertionError after ``timeout`` seconds, with what came instead.
         """
         if not self._ledger.wait_until(lambda: self._ledger.requests_count >= count, timeout):
-            raise AssertionError(self._describe_wait(f"{count} requests", timeout))
+            raise AssertionError(self._describe_wait(count, "request", timeout))
         return self.requests
 
     def _get_events(self, kind: str) -> list[ReceivedEvent]:
         return [event for event in self.events if event.kind == kind]
 
-    def _describe_wait(self, expected: str, timeout: float) -> str:
-        requests = self.requests
-        found = f"{self._ledger.count()} events in {self._ledger.requests_count} requests"
-        lines = [
-            f"{expected} were expected within {timeout} s, {found} have come:",
-            *(f"  {request}" for request in requests[-10:]),
+    def _describe_wait(self, count: int, word: str, timeout: float) -> str:
+        requests = self._ledger.requests_count
+        found = "nothing"
+        if requests:
+            events = say_count(self._ledger.count(), "event")
+            found = f"{events} in {say_count(requests, 'request')}"
+        details = [
+            *(f"  {request}" for request in self.requests[-10:]),
             *(f"  in force: {active!r}" for active in self._faults.get_active()),
         ]
-        return "\n".join(lines)
+        expected = f"{say_count(count, word)} expected within {timeout} s, {found} came"
+        return "\n".join([f"{expected}:" if details else f"{expected}.", *details])
 
     # What the listener asks (see answers.Desk)
 

@@ -6,6 +6,7 @@ Django, and nothing of this package, before a test asks for a fixture.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
     from django_topsort.testing.fake_api import FakeApi
 
 API_KEY = "TSE_pytest"
+NO_SETTINGS = (
+    "configure Django's settings first: install pytest-django and set DJANGO_SETTINGS_MODULE in "
+    "pytest's configuration or in the environment, or call settings.configure(...) in conftest.py"
+)
 
 
 @pytest.fixture
 def topsort_events() -> Iterator[CapturedEvents]:
     """The events of the test, caught before they go anywhere: see ``capture_events``."""
+    _require_settings()
     from django_topsort.testing.capture import capture_events
 
     with capture_events() as events:
@@ -38,6 +44,7 @@ def topsort_api() -> Iterator[FakeApi]:
     purchase goes out when its transaction commits, which needs pytest-django's
     ``transactional_db``, or ``django_capture_on_commit_callbacks``.
     """
+    _require_settings()
     from django.test import override_settings
 
     from django_topsort.testing.fake_api import FakeApi
@@ -53,3 +60,12 @@ def topsort_api() -> Iterator[FakeApi]:
         yield api
         api.clear_faults()  # or the flush would wait for a fault that is in force still
         api.resume()
+
+
+def _require_settings() -> None:
+    """Fail the test with a sentence, not with what overriding settings says that are not there."""
+    from django.conf import ENVIRONMENT_VARIABLE, settings
+
+    if not settings.configured and not os.environ.get(ENVIRONMENT_VARIABLE):
+        pytest.fail(NO_SETTINGS, pytrace=False)
+    _ = settings.DATABASES  # settings are read at their first use, and an override is none

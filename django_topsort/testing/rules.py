@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 EVENTS_PATH = "/v2/events"
 KINDS = ("impressions", "clicks", "purchases", "pageviews")
+KIND_NAMES = {
+    "impressions": "impression",
+    "clicks": "click",
+    "purchases": "purchase",
+    "pageviews": "page view",
+}
 CATEGORY_FIELDS = ("categoryIds", "categoryId")
 DOC_URL = "https://api.docs.topsort.com/reference/errors"
 
@@ -214,6 +220,13 @@ def build_error_body(err_code: str, message: str) -> bytes:
 
 
 def count_events(events: tuple[tuple[str, Mapping[str, Any]], ...]) -> str:
-    """Return how many events of each kind there are: ``"2 impressions, 1 purchases"``."""
+    """Return how many events of each kind there are: ``"2 impressions, 1 page view"``."""
     kinds = [kind for kind, _ in events]
-    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
+    return ", ".join(
+        say_count(kinds.count(kind), KIND_NAMES[kind]) for kind in KINDS if kind in kinds
+    )
+
+
+def say_count(count: int, word: str) -> str:
+    """Return ``"1 click"``, ``"2 clicks"``: the number, and the word as the number has it."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -70,8 +70,9 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "shop:home"
 LOGOUT_REDIRECT_URL = "shop:home"
 
-# Topsort: where the events go, and the key. The defaults suit `manage.py topsort_fake_api`.
+# Topsort: where the events go, and the key. The defaults suit `manage.py topsort_fake_api`,
+# which takes any key that starts with TSE_.
 TOPSORT_API_URL = os.environ.get("TOPSORT_API_URL", "http://127.0.0.1:8787")
-TOPSORT_API_KEY = os.environ.get("TOPSORT_API_KEY", "TSE_local")
+TOPSORT_API_KEY = os.environ.get("TOPSORT_API_KEY", "TSE_development")
 # Topsort: a product is known there under the id of the catalogue that it was given, not our key.
 TOPSORT_PRODUCT_ID = "shop.models.get_topsort_id"

@@ -36,6 +36,7 @@ class Page(HTMLParser):
         self.url = response.url
         self.redirects = [step.url for step in response.history]
         self.cards = 0
+        self.bids: dict[str, str] = {}  # of each sponsored card: the bid, and the product
         self.links: list[Element] = []
         self.forms: list[Form] = []
         self.rows: list[list[Element]] = []
@@ -61,6 +62,8 @@ class Page(HTMLParser):
             self._form.buttons.append(element)
         elif tag == "li" and "card" in attributes.get("class", "").split():
             self.cards += 1
+            if "data-bid" in attributes:
+                self.bids[attributes["data-bid"]] = attributes["data-product"]
         if tag in {"a", "td", "button"}:
             self._open.append((tag, element))
 
@@ -100,6 +103,7 @@ class Browser:
         self._session.headers["User-Agent"] = user_agent
         self.pages = 0
         self.cards = 0
+        self.bids: dict[str, str] = {}
 
     @property
     def cookies(self) -> dict[str, str]:
@@ -142,4 +146,5 @@ class Browser:
         page = Page(response)
         self.pages += 1
         self.cards += page.cards
+        self.bids |= page.bids
         return page

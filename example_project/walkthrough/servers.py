@@ -46,7 +46,7 @@ def serve_site(directory: Path) -> Iterator[Site]:
         "SHOP_DEBUG": "1",
         "SHOP_DATABASE": str(directory / "shop.sqlite3"),
         "TOPSORT_API_URL": site.api_url,
-        "TOPSORT_API_KEY": "TSE_demo",
+        "TOPSORT_API_KEY": "TSE_development",
         "NO_PROXY": "127.0.0.1",  # both servers are on this machine, whatever the proxy is
         "no_proxy": "127.0.0.1",
         "PYTHONUNBUFFERED": "1",

@@ -30,6 +30,7 @@ class Visit:
     pageviews: int
     order: list[tuple[int, Decimal]]  # quantity and price of each line, as on the thank-you page
     total: Decimal
+    bids: dict[str, str]  # which product each bid was for, as the shop's pages say it
 
     @property
     def expected(self) -> dict[str, int]:
@@ -101,6 +102,7 @@ def build_visit(who: str, browser: Browser, thanks: Page, *, clicks: int) -> Vis
         pageviews=browser.pages,
         order=[(int(quantity), read_euros(each)) for _, quantity, each, _ in lines],
         total=read_euros(foot[-1]),
+        bids=browser.bids,
     )
 
 

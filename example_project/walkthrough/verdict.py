@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,13 +14,12 @@ import requests
 from walkthrough.exceptions import DemoError
 from walkthrough.shoppers import Visit
 
-KINDS = {
+KINDS = {  # in the order of a visit
+    "pageviews": "page view",
     "impressions": "impression",
     "clicks": "click",
     "purchases": "purchase",
-    "pageviews": "page view",
 }
-SHOWN_OF_A_KIND = 4
 TAKEN = "204 taken"
 HEAD = ("kind", "id", "user", "product", "status")
 
@@ -36,6 +35,11 @@ class Event:
     def bid(self) -> str | None:
         return self.fields.get("resolvedBidId")
 
+    def is_like(self, other: Event) -> bool:
+        """Whether both are about the same product, or the same bid."""
+        names = ("entity", "resolvedBidId")
+        return all(self.fields.get(name) == other.fields.get(name) for name in names)
+
     @property
     def items(self) -> list[tuple[int, Decimal]]:
         """Quantity and price of what was bought."""
@@ -46,9 +50,11 @@ class Event:
     def total(self) -> Decimal:
         return sum((quantity * price for quantity, price in self.items), Decimal(0))
 
-    @property
-    def product(self) -> str:
-        """What the event is about, in a few characters."""
+    def describe(self, bids: Mapping[str, str]) -> str:
+        """What the event is about, in a few characters.
+
+        A sponsored event names its bid only, so that the product is looked up in `bids`.
+        """
         if self.kind == "purchases":
             ids = [item["productId"] for item in self.fields["items"]]
             lines = [
@@ -57,8 +63,9 @@ class Event:
             return f"{', '.join(lines)}: {self.total:.2f}"
         if self.kind == "pageviews":
             return f"{self.fields['page']['type']} {self.fields['page']['pageId']}"
-        product = self.fields.get("entity", {}).get("id", "")
-        return " ".join(filter(None, [product, self.bid and f"bid {shorten(self.bid)}"]))
+        if self.bid:
+            return f"{bids.get(self.bid, 'unknown')} (bid {self.bid[:4]}..)"
+        return str(self.fields["entity"]["id"])
 
 
 @dataclass(frozen=True)
@@ -104,24 +111,39 @@ def fetch(api_url: str) -> Received:
 
 
 def build_table(received: Received, visits: list[Visit]) -> str:
-    """The events of each shopper, those that cost or earn money first; the long lists cut short."""
+    """One event of each sort from the way of each shopper, and how many more there are."""
     rows: list[tuple[str, ...]] = [HEAD]
     for visit in visits:
         user = f"{shorten(visit.opaque_user_id)} ({visit.who})"
-        for kind, name in KINDS.items():
-            # Sponsored ones first: they are what a vendor pays for.
-            events = sorted(received.get_events(visit, kind), key=lambda event: event.bid is None)
-            shown, more = events[:SHOWN_OF_A_KIND], events[SHOWN_OF_A_KIND:]
-            rows += [
-                (name, shorten(event.fields["id"]), user, event.product, TAKEN) for event in shown
-            ]
-            if more:
-                rows.append((name, f"{len(more)} more", user, "", TAKEN))
+        chosen = choose_events(received, visit)
+        for event in chosen:
+            about = event.describe(visit.bids)
+            rows.append((KINDS[event.kind], shorten(event.fields["id"]), user, about, TAKEN))
+        more = received.count(visit) - Counter(event.kind for event in chosen)
+        if more:
+            rows.append(("more", "", user, say_counts(more), TAKEN))
     rows += [("refused", "", "", "", reason) for reason in received.refused]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     rows.insert(1, tuple("-" * width for width in widths))
     cells = ((cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join("  ".join(row).rstrip() for row in cells)
+
+
+def choose_events(received: Received, visit: Visit) -> list[Event]:
+    """The first page view, what was clicked on first, organic and sponsored, and the purchase."""
+    chosen = []
+    clicks = received.get_events(visit, "clicks")
+    for kind in KINDS:
+        events = received.get_events(visit, kind)
+        if kind == "impressions":
+            # Those that were clicked come first: the same product and bid stand in both rows.
+            events.sort(key=lambda event: not any(event.is_like(click) for click in clicks))
+        if kind in {"impressions", "clicks"}:
+            chosen += [event for event in events if not event.bid][:1]
+            chosen += [event for event in events if event.bid][:1]
+        else:
+            chosen += events[:1]
+    return chosen
 
 
 def get_complaints(received: Received, visits: list[Visit]) -> Iterator[str]:
@@ -130,7 +152,8 @@ def get_complaints(received: Received, visits: list[Visit]) -> Iterator[str]:
         counts = received.count(visit)
         for kind, count in visit.expected.items():
             if counts[kind] != count:
-                yield f"the {visit.who} made {count} {kind}, Topsort has {counts[kind]}"
+                made = say_count(count, KINDS[kind])
+                yield f"the {visit.who} made {made}, Topsort has {counts[kind]}"
         seen = {event.bid for event in received.get_events(visit, "impressions") if event.bid}
         clicked = {event.bid for event in received.get_events(visit, "clicks") if event.bid}
         if counts["clicks"] and not (clicked and clicked <= seen):
@@ -149,11 +172,20 @@ def build_verdict(received: Received, visits: list[Visit]) -> tuple[bool, str]:
     if complaints := list(get_complaints(received, visits)):
         return False, "NOT WELL: " + "; ".join(complaints)
     counts = Counter(event.kind for event in received.events)
-    numbers = ", ".join(f"{counts[kind]} {name}s" for kind, name in KINDS.items())
     return True, (
-        f"ALL IS WELL: {numbers} arrived, each shopper under one id, "
+        f"ALL IS WELL: {say_counts(counts)} arrived, each shopper under one id, "
         f"the amounts are those of the orders, nothing was refused."
     )
+
+
+def say_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(
+        say_count(counts[kind], name) for kind, name in KINDS.items() if counts.get(kind)
+    )
+
+
+def say_count(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def shorten(text: str) -> str:

@@ -57,7 +57,7 @@ def running(*args: str) -> Iterator[Running]:
             process.kill()
 
 
-def post_click(url: str, key: str = "TSE_local", **facts: object) -> int:
+def post_click(url: str, key: str = "TSE_development", **facts: object) -> int:
     headers = {"Authorization": f"Bearer {key}"}
     body = {"clicks": [build_click(**facts)]}
     return requests.post(f"{url}/v2/events", json=body, headers=headers, timeout=10).status_code
@@ -67,15 +67,16 @@ def test_command_shows_what_comes_and_ends_well_on_ctrl_c() -> None:
     with running() as command:
         url = command.read(r'TOPSORT_API_URL = "(\S+)"')
         key = command.read(r'TOPSORT_API_KEY = "(\S+)"')
-        command.read("Ctrl-C ends it")
+        command.read(r"Any key that starts with TSE_ will do\. Ctrl-C ends it\.")
         page = requests.get(f"{url}/", timeout=10)
         statuses = [post_click(url, key), post_click(url, key, id="")]
-        command.read(r"^\d\d:\d\d:\d\d POST /v2/events 204 1 clicks$")
+        command.read(r"^\d\d:\d\d:\d\d POST /v2/events 204 1 click$")
         command.read(r"POST /v2/events 400 clicks\[0\]\.id: '' is not allowed")
         command.process.send_signal(signal.SIGINT)
         rest, errors = command.process.communicate(timeout=20)
 
     assert command.lines[0] == f"The fake Topsort API listens on {url}\n"
+    assert key == "TSE_development"
     assert (page.status_code, statuses) == (200, [204, 400])
     assert (command.process.returncode, rest, errors) == (0, "\nStopped.\n", "")
 
@@ -87,6 +88,7 @@ def test_command_passes_its_options_on() -> None:
     ) as command:
         url = command.read(r'TOPSORT_API_URL = "(\S+)"')
         key = command.read(r'TOPSORT_API_KEY = "(\S+)"')
+        command.read(r"^Ctrl-C ends it\.")
         statuses = [post_click(url), post_click(url, key, placement=older)]
         command.process.send_signal(signal.SIGINT)
         command.process.communicate(timeout=20)
@@ -96,8 +98,18 @@ def test_command_passes_its_options_on() -> None:
 
 
 def test_command_says_that_the_port_is_taken() -> None:
-    with FakeApi() as api, pytest.raises(CommandError, match=r"port \d+ of 127\.0\.0\.1: .*in use"):
-        call_command("topsort_fake_api", "--port", api.url.rpartition(":")[2])
+    with FakeApi() as api:
+        port = api.url.rpartition(":")[2]
+        with pytest.raises(CommandError) as info:
+            call_command("topsort_fake_api", "--port", port)
+
+    assert str(info.value) == f"port {port} of 127.0.0.1 is taken; choose another with --port"
+
+
+def test_command_says_what_else_is_wrong_with_an_address() -> None:
+    # An address for documentation, which no machine has.
+    with pytest.raises(CommandError, match=r"^port 0 of 192\.0\.2\.1: .*assign"):
+        call_command("topsort_fake_api", "--port=0", "--host=192.0.2.1")
 
 
 @pytest.mark.parametrize("port", ["-1", "65536"])

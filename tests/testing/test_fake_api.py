@@ -53,7 +53,7 @@ def test_request_with_all_kinds_is_taken_and_remembered(
     assert api.pageviews == [build_pageview()]
     assert [purchase["id"] for purchase in api.purchases] == ["purchase-1"]
     (request,) = api.requests
-    assert request.verdict == "1 impressions, 1 clicks, 1 purchases, 1 pageviews"
+    assert request.verdict == "1 impression, 1 click, 1 purchase, 1 page view"
     assert request.taken == {"impressions": 1, "clicks": 1, "purchases": 1, "pageviews": 1}
     assert str(request) == f"POST /v2/events 204 {request.verdict}"
 
@@ -287,7 +287,7 @@ def test_event_that_comes_again_is_accepted_but_not_recorded_twice(
     assert again.status == 204
     assert api.events == [first, other_kind]
     assert (api.repeated, api.altered) == (["7", "7", "7"], ["7"])
-    assert api.requests[1].verdict == "1 impressions, 1 clicks (1 again)"
+    assert api.requests[1].verdict == "1 impression, 1 click (1 again)"
     assert api.requests[1].taken == {"impressions": 1}
 
 
@@ -352,15 +352,40 @@ def test_wait_for_says_what_came_instead(api: FakeApi, connection: Connection) -
         api.wait_for(2, "clicks", timeout=0.01)
 
     message = str(info.value)
-    assert "2 clicks were expected within 0.01 s, 0 events in 1 requests have come:" in message
+    assert message.startswith("2 clicks expected within 0.01 s, 0 events in 1 request came:\n")
     assert "POST /v2/events 400 clicks[0]: " in message
     assert "in force: <ActiveFault 'answered 503 on demand': 0 of 4>" in message
-    with pytest.raises(AssertionError, match="1 events were expected"):
+    with pytest.raises(AssertionError, match=r"^1 event expected within"):
         api.wait_for(1, timeout=0.01)
-    with pytest.raises(AssertionError, match="2 requests were expected"):
+    with pytest.raises(AssertionError, match=r"^2 requests expected within"):
         api.wait_for_requests(2, timeout=0.01)
     with pytest.raises(ValueError, match="kind: 'click' is not allowed, it must be one of"):
         api.wait_for(1, "click")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(None, "1 event"), ("clicks", "1 click"), ("pageviews", "1 page view")]
+)
+def test_wait_for_says_that_nothing_came(api: FakeApi, kind: str | None, expected: str) -> None:
+    with pytest.raises(AssertionError) as info:
+        api.wait_for(1, kind, timeout=0.01)
+
+    assert str(info.value) == f"{expected} expected within 0.01 s, nothing came."
+
+
+def test_wait_for_names_the_faults_when_nothing_came(api: FakeApi) -> None:
+    api.hang()
+
+    with pytest.raises(AssertionError, match="nothing came:\n  in force: <ActiveFault "):
+        api.wait_for_requests(1, timeout=0.01)
+
+
+def test_verdict_counts_each_kind(api: FakeApi, connection: Connection) -> None:
+    views = [build_pageview(id=str(number)) for number in range(2)]
+
+    post(connection, {"pageviews": views, "clicks": [build_click()]})
+
+    assert api.requests[0].verdict == "1 click, 2 page views"
 
 
 def test_on_request_hears_of_every_request() -> None:

@@ -71,7 +71,7 @@ def test_answer_is_given_so_many_times_and_takes_nothing(
     assert [request.verdict for request in api.requests] == [
         "answered 429 on demand",
         "answered 429 on demand",
-        "1 clicks",
+        "1 click",
     ]
     assert (len(api.clicks), api.repeated, fault.hits) == (1, [], 2)
     assert {request.connection for request in api.requests} == {1}
@@ -314,7 +314,7 @@ def test_lost_answer_leaves_the_events_taken(
 
     assert again.status == 204
     assert (len(api.clicks), api.repeated, api.altered) == (1, ["click-1"], [])
-    assert api.requests[0].verdict == "the answer was lost (204 1 clicks)"
+    assert api.requests[0].verdict == "the answer was lost (204 1 click)"
     assert api.requests[0].status is None
 
 

@@ -31,6 +31,16 @@ def get(connection: Connection, path: str) -> Answer:
     return Answer(connection.getresponse())
 
 
+def get_first_data(text: str) -> dict[str, Any]:
+    """What the page shows at once: the data that are served within it."""
+    (found,) = re.findall(
+        r'<script [^>]*type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL
+    )
+    data = json.loads(found)
+    assert isinstance(data, dict)
+    return data
+
+
 def get_data(connection: Connection) -> dict[str, Any]:
     answer = get(connection, "/events.json")
     assert answer.status == 200
@@ -86,8 +96,11 @@ def test_page_shows_hostile_events_as_text_only(connection: Connection) -> None:
     text = get(connection, "/").body.decode()
     data = get_data(connection)
 
-    # The page holds no data: it fetches them, and sets them as text.
-    assert "onerror" not in text
+    # Nothing in the data ends the element that holds them, and the script sets them as text.
+    assert get_first_data(text) == data
+    assert {tag for tag, _ in Elements(text).found}.isdisjoint({"img"})
+    assert text.count("</script>") == 2
+    assert "\x1b" not in text
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
     assert data["events"][0]["what"] == HOSTILE
     assert data["products"][0]["id"] == HOSTILE
@@ -131,7 +144,7 @@ def test_data_show_the_funnel_of_each_product(connection: Connection) -> None:
     assert data["totals"] == {"impressions": 4, "clicks": 2, "purchases": 1, "pageviews": 1}
     assert data["products"][0]["id"] == "shoe-1"
     assert [event["kind"] for event in data["events"]][:2] == ["pageviews", "purchases"]
-    assert [event["what"] for event in data["events"]][:2] == ["/shoes", "shoe-1, sock-1"]
+    assert [event["what"] for event in data["events"]][:2] == ["/shoes", "purchase-1"]
     assert data["events"][1]["event"]["items"][0]["unitPrice"] == "12.95"
     assert [event["sponsored"] for event in data["events"]][2:] == [
         True,
@@ -161,8 +174,55 @@ def test_data_show_why_requests_were_refused_but_no_key(
     assert data["refused"][0]["verdict"] == "the request brings no event at all"
     assert data["refused"][1]["verdict"].startswith("clicks[0].clickType: 'image' is not allowed")
     assert [row["verdict"] for row in data["lost"]] == ["the connection was reset"]
-    assert (data["requests"], data["repeated"]) == (4, 0)
+    assert (data["requests"], data["failed"], data["repeated"]) == (4, 3, 0)
     assert b"TSE_" not in answer.body
+
+
+def test_page_shows_at_once_what_has_come(connection: Connection) -> None:
+    post(connection, {"clicks": [build_click(opaqueUserId="{{ nonce }} {{ data }}")]})
+
+    data = get_first_data(get(connection, "/").body.decode())
+
+    assert data == get_data(connection)
+    assert data["events"][0]["event"]["opaqueUserId"] == "{{ nonce }} {{ data }}"
+    assert get(connection, f"/events.json?after={data['version']}").status == 204
+
+
+def test_data_have_the_last_event_to_arrive_first(connection: Connection) -> None:
+    noon, later = "2026-03-01T12:00:00.25+01:00", "2026-03-01T11:00:00.5Z"
+    first = "0001-01-01T00:00:00+23:00"
+    post(connection, {"clicks": [build_click(id="1", occurredAt="9999-12-31T23:59:59-23:00")]})
+    post(
+        connection,
+        {
+            "impressions": [build_impression(id="2", occurredAt=later)],
+            "clicks": [build_click(id=id_, occurredAt=noon) for id_ in ("3", "4")],
+            "pageviews": [build_pageview(id="5", occurredAt=first)],
+        },
+    )
+
+    assert [row["event"]["id"] for row in get_data(connection)["events"]] == list("24351")
+
+
+@pytest.mark.parametrize(
+    ("items", "shown", "amount"),
+    [
+        ([build_item(quantity=3)], "3 shoe-1", "38.85"),
+        ([build_item(unitPrice=7), build_item(productId="sock-1")], "1 shoe-1, 1 sock-1", "19.95"),
+        ([build_item()] * 4, "1 shoe-1, 1 shoe-1, 1 shoe-1, 1 item more", "51.80"),
+        ([build_item()] * 5, "1 shoe-1, 1 shoe-1, 1 shoe-1, 2 items more", "64.75"),
+        ([build_item(unitPrice=1e300)], "1 shoe-1", "1E+300"),
+    ],
+)
+def test_data_show_the_number_and_the_amount_of_a_purchase(
+    connection: Connection, items: list[dict[str, Any]], shown: str, amount: str
+) -> None:
+    post(connection, {"purchases": [build_purchase(id="HL-1", items=items)]})
+
+    (row,) = get_data(connection)["events"]
+
+    assert (row["type"], row["what"]) == ("purchase", "HL-1")
+    assert (row["items"], row["amount"]) == (shown, amount)
 
 
 def test_data_are_sent_only_when_they_have_changed(connection: Connection) -> None:
@@ -191,6 +251,7 @@ def test_data_are_limited_to_the_latest(
 
     assert [event["what"] for event in data["events"]] == ["shoe-2", "shoe-1"]
     assert (len(data["refused"]), len(data["products"])) == (2, 2)
+    assert data["failed"] == 3
 
 
 def test_looking_at_the_page_is_no_request_of_its_own(api: FakeApi, connection: Connection) -> None:

@@ -121,6 +121,35 @@ def test_plugin_leaves_a_project_without_django_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("fixture", ["topsort_events", "topsort_api"])
+def test_fixtures_say_that_django_has_no_settings(tmp_path: Path, fixture: str) -> None:
+    done = run_pytest(tmp_path, f"def test_it({fixture}): pass\n", "-p", "no:django")
+
+    assert "1 error" in done.stdout, done.stdout + done.stderr
+    assert "configure Django's settings first: " in done.stdout
+    assert "DJANGO_SETTINGS_MODULE" in done.stdout
+    assert "AttributeError" not in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_fixtures_need_no_plugin_of_django(tmp_path: Path) -> None:
+    (tmp_path / "shop_settings.py").write_text("SECRET_KEY = 'x'\n", encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(
+        "import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'shop_settings'\n", encoding="utf-8"
+    )
+    test = (
+        "from django_topsort.testing.contract import build_event\n"
+        "def test_it(topsort_events):\n"
+        "    from django_topsort.tracking import record\n"
+        "    record(build_event('clicks'))\n"
+        "    assert len(topsort_events.clicks) == 1\n"
+    )
+
+    done = run_pytest(tmp_path, test, "-p", "no:django")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_plugin_shows_its_fixtures(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, "", "--fixtures", "-p", "no:django")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
     from django_topsort.testing.fake_api import FakeApi
     from django_topsort.testing.ledger import ReceivedRequest
+
+DEVELOPMENT_KEY = "TSE_development"
 
 
 class Command(BaseCommand):
@@ -39,7 +42,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         api = self.start_api(options)
         try:
-            self.show_start(api.url, options["api_key"] or "TSE_local")
+            self.show_start(api.url, options["api_key"])
             threading.Event().wait()
         except KeyboardInterrupt:
             self.stdout.write("\nStopped.")
@@ -64,17 +67,22 @@ class Command(BaseCommand):
         try:
             return api.start()
         except (OSError, OverflowError) as error:
-            message = f"port {options['port']} of {options['host']}: {error}"
+            where = f"port {options['port']} of {options['host']}"
+            if getattr(error, "errno", None) == errno.EADDRINUSE:
+                message = f"{where} is taken; choose another with --port"
+            else:
+                message = f"{where}: {error}"
             raise CommandError(message) from error
 
-    def show_start(self, url: str, api_key: str) -> None:
+    def show_start(self, url: str, api_key: str | None) -> None:
         """Say where it listens and what the project's settings must say."""
+        others = "" if api_key else "Any key that starts with TSE_ will do. "
         self.stdout.write(
             f"The fake Topsort API listens on {url}\n"
             f"Open {url}/ to see the events arrive. In the settings of the shop:\n\n"
             f'    TOPSORT_API_URL = "{url}"\n'
-            f'    TOPSORT_API_KEY = "{api_key}"\n\n'
-            "Ctrl-C ends it."
+            f'    TOPSORT_API_KEY = "{api_key or DEVELOPMENT_KEY}"\n\n'
+            f"{others}Ctrl-C ends it."
         )
         self.stdout.flush()
 
