@@ -28,8 +28,9 @@ def report_order(
     """Report ``order`` as a purchase when its transaction commits, as the order_paid signal does.
 
     For whatever announces an order in its own way: a webhook, a command, another package's signal.
-    The same order may be reported again; its number is the event's id, so Topsort counts it once.
-    Never raises.
+    ``opaque_user_id``: the shopper's, of 1 to 64 characters; by default whoever is known to have
+    ordered. The same order may be reported again; its number is the event's id, so Topsort counts
+    it once. Never raises.
     """
     track_purchase(order, request, opaque_user_id=opaque_user_id)
 

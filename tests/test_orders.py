@@ -86,6 +86,15 @@ def test_order_is_reported_with_a_given_shopper() -> None:
     assert [event.opaque_user_id for event in outbox] == ["own"]
 
 
+def test_order_is_not_reported_with_an_id_that_is_too_long(
+    drops: list[tuple[str, str, int]],
+) -> None:
+    report_order(place_order(), opaque_user_id="u" * 65)
+
+    assert outbox == []
+    assert drops == [("purchases", "invalid", 1)]
+
+
 def test_order_is_reported_with_its_request() -> None:
     report_order(place_order(), build_request())
 

@@ -345,8 +345,8 @@ def test_reader_that_raises_leaves_the_order_committed(
 
 
 def read_wrongly(order: Order) -> OrderSnapshot:
-    lines = (LineSnapshot(product_id="s" * 3000, total=1),)
-    return OrderSnapshot(key=order.number, placed_at=None, lines=lines)
+    lines = (LineSnapshot(product_id="s", total=1),)
+    return OrderSnapshot(key="s" * 3000, placed_at=None, lines=lines)
 
 
 @override_settings(TOPSORT_ORDER_READER=read_wrongly)
@@ -357,7 +357,7 @@ def test_order_that_no_event_can_hold_is_logged_without_its_content(
 
     assert drops == [("purchases", "invalid", 1)]
     assert "purchase not reported order=1001" in caplog.text
-    assert "field=items.product_id" in caplog.text
+    assert "field=id" in caplog.text
     assert "sss" not in caplog.text
     assert "secret-shopper" not in caplog.text
 
@@ -365,10 +365,28 @@ def test_order_that_no_event_can_hold_is_logged_without_its_content(
 def test_shopper_id_that_is_refused_is_not_logged(
     drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    track_purchase(place_order(), opaque_user_id="jane@example.com" * 200)
+    track_purchase(place_order(), opaque_user_id="jane@example.com" * 4 + "m")
 
+    assert outbox == []
     assert drops == [("purchases", "invalid", 1)]
+    assert "order=1001" in caplog.text
+    assert "field=opaque_user_id given=str: it must have 1 to 64 characters" in caplog.text
     assert "jane" not in caplog.text
+
+
+def test_shopper_id_of_64_characters_is_reported() -> None:
+    track_purchase(place_order(), opaque_user_id="u" * 64)
+
+    assert [event.opaque_user_id for event in outbox] == ["u" * 64]
+
+
+def test_shopper_id_that_is_refused_is_not_put_into_a_finished_purchase(
+    drops: list[tuple[str, str, int]],
+) -> None:
+    track_purchase(build_purchase_event(), opaque_user_id="u" * 65)
+
+    assert outbox == []
+    assert drops == [("purchases", "invalid", 1)]
 
 
 class NumberlessReader(OrderReader):
@@ -442,24 +460,147 @@ def test_autocommit_off_outside_of_a_transaction_is_said(
     assert "order=1001: autocommit is off" in caplog.text
 
 
-class Ticket:
-    """An order that is no model, but names a database, which cannot be reached."""
-
-    number = "1001"
-    _state = type("State", (), {"db": "unreachable"})
-
-
-@override_settings(TOPSORT_ORDER_READER=lambda ticket: build_purchase_event())
-def test_order_is_reported_at_once_where_no_database_can_be_asked() -> None:
+def test_order_in_a_database_that_cannot_be_asked_breaks_no_checkout(
+    drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    order = place_order()
     engine = {**connections.settings["default"], "ENGINE": "django.db.backends.dummy"}
     connections.settings["unreachable"] = engine
+    order._state.db = "unreachable"
     try:
-        track_purchase(Ticket())
+        track_purchase(order, opaque_user_id="u")
     finally:
         del connections["unreachable"]
         del connections.settings["unreachable"]
 
+    assert drops == [("purchases", "invalid", 1)]
+    assert "purchase not reported order=1001" in caplog.text
+
+
+class AttrDict(dict[str, Any]):
+    """A dict whose keys are attributes, and which says of others that there is no such key."""
+
+    __getattr__ = dict.__getitem__
+
+
+class Record:
+    """What an API returned."""
+
+    def __init__(self, **data: Any) -> None:
+        self.data = data
+
+    def __getattr__(self, name: str) -> Any:
+        return self.__dict__["data"][name]
+
+
+@pytest.mark.parametrize("shape", [AttrDict, Record])
+def test_order_whose_getattr_raises_what_it_likes_is_reported(shape: Any) -> None:
+    lines = [shape(sku="shoe-1", total="10.00")]
+
+    order_paid.send(sender=None, order=shape(number="1001", topsort_user_id="u", lines=lines))
+
     assert [event.id for event in outbox] == ["1001"]
+
+
+class Opaque:
+    """An order of which nothing can be had."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ZeroDivisionError(name)
+
+
+def test_order_that_nothing_can_be_read_of_breaks_no_checkout(
+    drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    order_paid.send(sender=None, order=Opaque())
+
+    assert drops == [("purchases", "invalid", 1)]
+    assert "purchase not reported order=Opaque" in caplog.text
+
+
+class ReplicaRouter:
+    """Reads from "other", as from a replica that lags behind, and writes to "default"."""
+
+    def db_for_read(self, model: object, **hints: Any) -> str:
+        return "other"
+
+    def db_for_write(self, model: object, **hints: Any) -> str:
+        return "default"
+
+
+@both_databases
+@override_settings(DATABASE_ROUTERS=[ReplicaRouter()])
+def test_order_that_was_read_from_a_replica_waits_for_the_commit() -> None:
+    order = place_order()
+    order._state.db = "other"
+
+    with transaction.atomic():
+        track_purchase(order, opaque_user_id="u")
+        transaction.set_rollback(True)
+    assert outbox == []
+
+    with transaction.atomic():
+        track_purchase(order, opaque_user_id="u")
+        assert outbox == []
+    assert [len(event.items) for event in get_purchases()] == [2]
+
+
+@both_databases
+def test_order_of_any_shape_waits_for_the_commit_of_another_database() -> None:
+    order = {"number": "1001", "lines": [{"sku": "shoe-1", "total": "10.00"}]}
+
+    with transaction.atomic(using="other"):
+        track_purchase(order, opaque_user_id="u")
+        transaction.set_rollback(True, using="other")
+    assert outbox == []
+
+    with transaction.atomic(using="other"):
+        track_purchase(order, opaque_user_id="u")
+        assert outbox == []
+    assert [event.id for event in outbox] == ["1001"]
+
+
+SOLD = {"sku": "shoe-1", "total": "10.00"}
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        ({"number": "", "lines": [SOLD]}, "no_number"),
+        ({"number": "1001", "lines": [{**SOLD, "total": "10 EUR"}]}, "no_payable_line"),
+        ({"number": "1001", "lines": [{**SOLD, "sku": "s" * 3000}]}, "no_payable_line"),
+        (Order(number="1001", date_placed=PLACED), "not_saved"),
+    ],
+)
+def test_purchase_that_is_lost_is_counted_and_announced(
+    order: Any, reason: str, drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = accounts.get_counts()["purchases"]
+
+    track_purchase(order, opaque_user_id="u")
+
+    after = accounts.get_counts()["purchases"]
+    assert outbox == []
+    assert drops == [("purchases", reason, 1)]
+    assert after["dropped"] - before["dropped"] == 1
+    assert f"left out kind=purchases reason={reason} order=" in caplog.text
+
+
+@pytest.mark.parametrize("total", ["0.00", "-5.00"])
+def test_order_of_which_nothing_was_charged_is_no_loss(total: str, drops: list[object]) -> None:
+    track_purchase({"number": "1001", "lines": [{**SOLD, "total": total}]}, opaque_user_id="u")
+
+    assert outbox == []
+    assert drops == []
+
+
+def test_number_with_a_line_break_forges_no_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    track_purchase({"number": "1\nERROR forged", "lines": [SOLD]})
+
+    assert "order=1?ERROR forged: nobody knows the shopper" in caplog.text
+    assert "\nERROR forged" not in caplog.text
 
 
 def test_counts_of_a_walk_add_up(client: Client) -> None:

@@ -24,7 +24,7 @@ from django.db import router, transaction
 
 from django_topsort.conf import topsort_settings
 from django_topsort.purchases.reader import OrderReader, get_reader
-from django_topsort.purchases.values import is_plain_id, read_id
+from django_topsort.purchases.values import is_plain_id, read_id, show_key
 from django_topsort.shoppers import MAX_SHOPPER_ID, get_shopper, has_consent
 from django_topsort.visits import get_device_type
 
@@ -133,7 +133,7 @@ def remember_buyer(
         logger.error(
             "shopper not remembered: order=%s reason=invalid_id length=%s, it must have 1 to %s"
             " characters",
-            key,
+            show_key(key),
             len(opaque_user_id),
             MAX_SHOPPER_ID,
         )
@@ -247,7 +247,7 @@ def _write_row(key: str, values: dict[str, str]) -> bool:
             rows = model._default_manager.using(using)
             rows.update_or_create(order_key=key, defaults=values)
     except Exception:
-        logger.exception("shopper not kept in the outbox: order=%s; is it migrated?", key)
+        logger.exception("shopper not kept in the outbox: order=%s; is it migrated?", show_key(key))
         return False
     return True
 
@@ -263,7 +263,9 @@ def _read_row(key: str) -> dict[str, str] | None:
             rows = model._default_manager.using(using).filter(order_key=key)
             return rows.values("opaque_user_id", "device_type", "channel").first()
     except Exception:
-        logger.exception("shopper not read from the outbox: order=%s; is it migrated?", key)
+        logger.exception(
+            "shopper not read from the outbox: order=%s; is it migrated?", show_key(key)
+        )
         return None
 
 
@@ -271,7 +273,7 @@ def _write_cache(key: str, values: dict[str, str]) -> bool:
     try:
         cache.set(_build_cache_key(key), values, CACHE_SECONDS)
     except Exception:
-        logger.exception("shopper not kept in the cache: order=%s", key)
+        logger.exception("shopper not kept in the cache: order=%s", show_key(key))
         return False
     return True
 
@@ -280,7 +282,7 @@ def _read_cache(key: str) -> dict[str, str] | None:
     try:
         values: dict[str, str] | None = cache.get(_build_cache_key(key))
     except Exception:
-        logger.exception("shopper not read from the cache: order=%s", key)
+        logger.exception("shopper not read from the cache: order=%s", show_key(key))
         return None
     return values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from django_topsort.purchases.products import get_product_id, get_vendor_id
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
 from django_topsort.purchases.values import (
     ABSENT,
+    EXACT,
     get_value,
     is_empty,
     is_plain_id,
@@ -51,6 +52,9 @@ class OrderReader(OrderNames):
 
             def is_complete(self, order):
                 return order.status == "paid"
+
+    An order that is a model is read again from its database when it is reported, so all that
+    counts must be stored: a ``topsort_user_id`` that was only set on the instance is lost.
 
     An instance is made for each use. ``reader(order)`` returns an OrderSnapshot, or None for what
     is not a purchase, or not yet; a reader of one's own may as well return a Purchase.
@@ -177,8 +181,7 @@ class OrderReader(OrderNames):
         number = Decimal(1) if quantity is None else read_decimal(quantity)
         if price is None or number is None:
             return None
-        with localcontext(prec=50):
-            return price * number
+        return EXACT.multiply(price, number)
 
     def get_line_currency(self, line: Any) -> str | None:
         """Return the line's own currency, or that of its price where this is a Money."""

@@ -7,68 +7,66 @@
   nothing goes out as 1, with the line's total as its price.
 * Lines that are free, negative (discounts, refunds), without a product, or of no finite number are
   left out; so are shipping, fees and discounts of the whole order, which are no items.
+* Lines whose total cannot be read, or whose ids are no text that an event can hold, are left out,
+  too, with a warning. An order of which nothing else is left is lost, and raises.
 * Items of the same product, vendor and unit price become one, and all are sorted, so that an order
   makes the same event, byte for byte, whenever it is read. Of more than 5000 those of the highest
-  value are kept.
+  value are kept. What is more than 2147483647 pieces becomes several items.
 """
 
 from __future__ import annotations
 
 import logging
-from decimal import ROUND_HALF_UP, Decimal, localcontext
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from django.db import models
 from django.utils import timezone
 
 from django_topsort.conf import topsort_settings
 from django_topsort.events import Purchase, PurchaseItem
-from django_topsort.exceptions import TopsortConfigurationError, describe
-from django_topsort.fields import MAX_INTEGER, MAX_ITEMS, MAX_PRICE
+from django_topsort.exceptions import (
+    InvalidEvent,
+    TopsortConfigurationError,
+    UnreportableOrder,
+    describe,
+)
+from django_topsort.fields import MAX_INTEGER, MAX_ITEMS, MAX_PRICE, get_text
 from django_topsort.purchases.reader import get_reader
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
 from django_topsort.purchases.values import (
+    EXACT,
     is_empty,
     read_currency,
     read_decimal,
     read_id,
     read_time,
+    show_key,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 logger = logging.getLogger(__name__)
-
-AnyOrder = TypeVar("AnyOrder")
 
 PRICE_STEP = Decimal("0.0001")
 CENT = Decimal("0.01")
 MAX_LOGGED_LINES = 20
+# Of lines that may have been sold all the same.
+LOSSES = frozenset({"unreadable_total", "invalid_product", "invalid_vendor"})
 
 
 class LeftOutLine(NamedTuple):
     """A line that is not reported: which one, counted from 1, and why.
 
     ``reason``: ``"no_product"``, ``"currency"``, ``"unreadable_total"`` (no finite number, or a
-    million million and more), ``"negative"``, ``"no_quantity"`` (0 or less), or ``"free"``.
+    million million and more), ``"negative"``, ``"no_quantity"`` (0 or less), ``"free"``,
+    ``"invalid_product"`` or ``"invalid_vendor"`` (an id of more than 2048 characters, or that UTF-8
+    cannot encode).
     """
 
     line: int
     reason: str
-
-
-def get_fresh_order(order: AnyOrder) -> AnyOrder | None:
-    """Return a model instance as its own database has it now, or None where it is gone.
-
-    An order is announced before its lines are saved, or with numbers in memory that are rounded
-    only when they are stored. What is no model instance is returned as it is.
-    """
-    if not isinstance(order, models.Model):
-        return order
-    # The base manager, because a default manager may hide orders of some states.
-    return type(order)._base_manager.using(order._state.db).filter(pk=order.pk).first()
 
 
 def build_purchase(
@@ -85,8 +83,10 @@ def build_purchase(
     ``occurred_at`` when the order was placed. Why there is no purchase, and which lines were left
     out, is logged.
 
-    Raises InvalidEvent for what no event can hold, TopsortConfigurationError for a reader that
-    returns something else, and whatever the reader raises.
+    Raises UnreportableOrder for an order without a number, and for one without a payable line if
+    that may be because one cannot be read; InvalidEvent for what no event can hold,
+    TopsortConfigurationError for a reader that returns something else, and whatever the reader
+    raises.
     """
     reading: Any = get_reader()(order)
     if reading is None:
@@ -102,35 +102,33 @@ def build_purchase(
             " it must return an OrderSnapshot, a Purchase or None"
         )
         raise TopsortConfigurationError(message)
-    return _build_from_snapshot(reading, known, type(order).__name__)
+    return _build_from_snapshot(reading, known)
 
 
-def _build_from_snapshot(
-    order: OrderSnapshot, known: dict[str, str], type_name: str
-) -> Purchase | None:
+def _build_from_snapshot(order: OrderSnapshot, known: dict[str, str]) -> Purchase | None:
     key = read_id(order.key)
     if key is None:
-        logger.error(
-            "order not reported: type=%s reason=no_number; the first of the reader's key_names that"
-            " it has is empty, name another one",
-            type_name,
-        )
-        return None
+        detail = "the first of the reader's key_names that it has is empty; name another one"
+        raise UnreportableOrder("no_number", detail)
+    shown = show_key(key)
     if not _is_marketplace_currency(order.currency):
-        logger.info("order not reported: order=%s reason=currency", key)
+        logger.info("order not reported: order=%s reason=currency", shown)
         return None
     items, left_out = build_items(order.lines)
     if left_out:
-        _log_left_out(key, left_out)
+        _log_left_out(shown, left_out)
     if not items:
-        logger.info("order not reported: order=%s reason=no_payable_line", key)
+        if any(line.reason in LOSSES for line in left_out):
+            detail = f"a line cannot be read, and no other is payable: lines={_show(left_out)}"
+            raise UnreportableOrder("no_payable_line", detail)
+        logger.info("order not reported: order=%s reason=no_payable_line", shown)
         return None
     facts = {**_get_facts(order), **known}
     if "opaque_user_id" not in facts:
-        logger.warning("order not reported: order=%s reason=unknown_shopper", key)
+        logger.warning("order not reported: order=%s reason=unknown_shopper", shown)
         return None
     occurred_at = read_time(order.placed_at) or timezone.now()
-    return Purchase(id=key, occurred_at=occurred_at, items=_keep_most(items, key), **facts)
+    return Purchase(id=key, occurred_at=occurred_at, items=_keep_most(items, shown), **facts)
 
 
 def _get_facts(order: OrderSnapshot) -> dict[str, Any]:
@@ -157,12 +155,21 @@ def build_items(lines: Iterable[LineSnapshot]) -> tuple[list[PurchaseItem], list
         PurchaseItem(
             product_id=product_id,
             unit_price=unit_price,
-            quantity=quantity,
+            quantity=count,
             vendor_id=vendor_id or None,
         )
         for (product_id, vendor_id, unit_price), quantity in sorted(quantities.items())
+        for count in _split(quantity)
     ]
     return items, left_out
+
+
+def _split(quantity: int) -> Iterator[int]:
+    """Yield counts that an item can hold, and that make up ``quantity``."""
+    while quantity > MAX_INTEGER:
+        yield MAX_INTEGER
+        quantity -= MAX_INTEGER
+    yield quantity
 
 
 class _Part(NamedTuple):
@@ -192,23 +199,35 @@ def _judge_line(line: LineSnapshot) -> _Part | str:
         return "free"
     if unit_price >= MAX_PRICE:  # it was just below, before it was rounded
         return "unreadable_total"
-    return _Part(product_id, read_id(line.vendor_id) or "", unit_price, count)
+    vendor_id = read_id(line.vendor_id) or ""
+    if not _is_text(product_id):
+        return "invalid_product"
+    if vendor_id and not _is_text(vendor_id):
+        return "invalid_vendor"
+    return _Part(product_id, vendor_id, unit_price, count)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        get_text(value, "id")
+    except InvalidEvent:
+        return False
+    return True
 
 
 def _divide(total: Decimal, quantity: Decimal | None) -> tuple[Decimal, int]:
     """Return the unit price and the quantity as a whole number."""
     if quantity is not None and quantity == quantity.to_integral_value() <= MAX_INTEGER:
-        with localcontext(prec=50):
-            unit_price = _round(total / quantity)
+        unit_price = _round(EXACT.divide(total, quantity))
         if unit_price:
             return unit_price, int(quantity)
     return _round(total), 1
 
 
 def _round(price: Decimal) -> Decimal:
-    price = price.quantize(PRICE_STEP, ROUND_HALF_UP)
+    price = price.quantize(PRICE_STEP, context=EXACT)
     # Two decimal places where they say it all, as prices are written.
-    cents = price.quantize(CENT, ROUND_HALF_UP)
+    cents = price.quantize(CENT, context=EXACT)
     return cents if cents == price else price
 
 
@@ -219,19 +238,29 @@ def _is_marketplace_currency(currency: str | None) -> bool:
     return wanted is None or found is None or found == wanted
 
 
-def _keep_most(items: list[PurchaseItem], key: str) -> list[PurchaseItem]:
+def _keep_most(items: list[PurchaseItem], shown: str) -> list[PurchaseItem]:
     """Return as many items as a purchase can hold, those of the highest value."""
     if len(items) <= MAX_ITEMS:
         return items
     logger.warning(
-        "items left out: order=%s items=%s reason=too_many allowed=%s", key, len(items), MAX_ITEMS
+        "items left out: order=%s items=%s reason=too_many allowed=%s", shown, len(items), MAX_ITEMS
     )
     # Sorting is stable, so that the same items are kept whenever the order is read.
-    by_value = sorted(items, key=lambda item: -item.unit_price * (item.quantity or 1))
+    by_value = sorted(items, key=_get_value, reverse=True)
     kept = set(map(id, by_value[:MAX_ITEMS]))
     return [item for item in items if id(item) in kept]
 
 
-def _log_left_out(key: str, left_out: list[LeftOutLine]) -> None:
-    shown = " ".join(f"{line}:{reason}" for line, reason in left_out[:MAX_LOGGED_LINES])
-    logger.info("lines left out: order=%s count=%s lines=%s", key, len(left_out), shown)
+def _get_value(item: PurchaseItem) -> Decimal:
+    return EXACT.multiply(item.unit_price, item.quantity or 1)
+
+
+def _log_left_out(shown: str, left_out: list[LeftOutLine]) -> None:
+    is_loss = any(line.reason in LOSSES for line in left_out)
+    level = logging.WARNING if is_loss else logging.INFO
+    message = "lines left out: order=%s count=%s lines=%s"
+    logger.log(level, message, shown, len(left_out), _show(left_out))
+
+
+def _show(left_out: list[LeftOutLine]) -> str:
+    return " ".join(f"{line}:{reason}" for line, reason in left_out[:MAX_LOGGED_LINES])

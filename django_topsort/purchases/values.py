@@ -6,12 +6,12 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, Final
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
@@ -20,6 +20,9 @@ from django_topsort.fields import MAX_PRICE
 # What Money, TaxedMoney and Price types call the number in them, from the outside inwards. What the
 # shopper pays includes the tax, so gross it is.
 AMOUNT_NAMES = ("gross", "amount", "value")
+# Of our own, because a shop may have set a context with a low precision or with other traps.
+EXACT = Context(prec=50, rounding=ROUND_HALF_UP, traps=[])
+MAX_SHOWN = 64  # characters of an order's number in a log
 MAX_DEPTH = 4  # TaxedMoney -> Money -> Decimal are two steps
 
 GROUPING_SPACES = re.compile(r"[\s'\u2019]")  # 1 234,50 (any kind of space) and 1'234.50
@@ -54,16 +57,36 @@ def _get_part(owner: object, name: str) -> object:
     if isinstance(owner, Mapping):
         return owner.get(name, ABSENT)
     try:
-        value = getattr(owner, name, ABSENT)
+        value = _get_attribute(owner, name)
     except ObjectDoesNotExist:
         return ABSENT
     # A related manager can be called as well, with an argument, so it is looked for first.
-    read_all = getattr(value, "all", None)
+    read_all = _get_attribute(value, "all")
     if inspect.isroutine(read_all):
-        return read_all()
+        return _read_beside(owner, read_all())
     if inspect.isroutine(value):
         return value() if _is_getter(value) else ABSENT
     return value
+
+
+def _get_attribute(owner: object, name: str) -> Any:
+    try:
+        return getattr(owner, name, ABSENT)
+    except (LookupError, TypeError, ValueError):
+        # A ``__getattr__`` that looks into a dict says so of each name that it does not know. Of a
+        # name that the owner has, it is a fault in the shop's own property.
+        if inspect.getattr_static(owner, name, ABSENT) is not ABSENT:
+            raise
+        return ABSENT
+
+
+def _read_beside(owner: object, rows: object) -> object:
+    """Return related rows, of the database that ``owner`` is from: a replica may lag behind it."""
+    if isinstance(owner, Model) and isinstance(rows, QuerySet):
+        alias = owner._state.db
+        if alias is not None and rows.db != alias:
+            return rows.using(alias)
+    return rows
 
 
 def _is_getter(method: Callable[..., Any]) -> bool:
@@ -174,6 +197,11 @@ def read_id(value: object) -> str | None:
     if value is None or isinstance(value, bool):
         return None
     return str(value).strip() or None
+
+
+def show_key(key: str) -> str:
+    """Return an order's number as a log may show it: of one line, and of 64 characters at most."""
+    return "".join(char if char.isprintable() else "?" for char in key[:MAX_SHOWN])
 
 
 def is_plain_id(value: object) -> bool:

@@ -21,7 +21,9 @@ from django_topsort.purchases.buyers import (
     get_order_key,
     get_remembered_buyer,
     get_request_buyer,
+    has_refused,
     remember_buyer,
+    remember_refusal,
 )
 from django_topsort.purchases.reader import OrderReader
 from django_topsort.purchases.snapshot import OrderSnapshot
@@ -187,6 +189,21 @@ def test_buyer_is_in_the_cache_where_the_outbox_is_not_installed() -> None:
     assert remember_buyer("10 01\u20ac" + "x" * 240, "shopper", device_type="desktop")
     assert get_remembered_buyer("10 01\u20ac" + "x" * 240) == remembered("shopper", "desktop")
     assert get_remembered_buyer("1002") is None
+
+
+@pytest.mark.usefixtures("_only_cache")
+def test_refusal_is_in_the_cache_where_the_outbox_is_not_installed() -> None:
+    remember_refusal("1001")
+    assert has_refused(order_of())
+    assert get_remembered_buyer("1001") is None
+
+
+@pytest.mark.usefixtures("_only_cache")
+def test_log_of_a_buyer_who_is_not_remembered_has_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert not remember_buyer("1\nERROR forged", "s" * 65)
+    assert "order=1?ERROR forged reason=invalid_id" in caplog.text
 
 
 @pytest.mark.usefixtures("_only_cache")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, localcontext
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,15 @@ def read(order: Any, reader: OrderReader | None = None) -> OrderSnapshot:
 
 def read_line(line: Any) -> LineSnapshot:
     return OrderReader().read_line(line)
+
+
+@pytest.mark.parametrize("context", [Context(prec=3), Context(prec=3, traps=[Inexact])])
+def test_reader_line_total_is_the_same_in_any_decimal_context(context: Context) -> None:
+    price, quantity = "1." + "3" * 40, "1.5" + "0" * 20 + "1"
+    with localcontext(context):
+        total = read_line({"unit_price": Decimal(price), "quantity": quantity}).total
+    assert isinstance(total, Decimal)
+    assert total.quantize(Decimal("0.0001")) == Decimal("2.0000")
 
 
 @pytest.mark.parametrize("shape", SHAPES)

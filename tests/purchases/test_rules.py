@@ -4,7 +4,7 @@ import logging
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, localcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,16 +15,12 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from django_topsort.events import Purchase, PurchaseItem
-from django_topsort.exceptions import InvalidEvent, TopsortConfigurationError
-from django_topsort.purchases.rules import (
-    LeftOutLine,
-    build_items,
-    build_purchase,
-    get_fresh_order,
-)
+from django_topsort.exceptions import InvalidEvent, TopsortConfigurationError, UnreportableOrder
+from django_topsort.purchases.databases import get_fresh_order
+from django_topsort.purchases.rules import LeftOutLine, build_items, build_purchase
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
 from django_topsort.wire import EventsRequest, decode_request, encode_request
-from tests.purchases.shapes import PLACED_AT, SHAPES, StrictMoney, product
+from tests.purchases.shapes import PLACED_AT, SHAPES, StrictMoney
 from tests.shop.models import Line, Order, Product
 
 STEP = Decimal("0.0001")
@@ -181,6 +177,10 @@ VALID: dict[str, Any] = {"product_id": "P", "unit_price": Decimal(1), "quantity"
         (line(Decimal("999999999999.99999")), "unreadable_total"),
         (line(Decimal("5.00"), 0), "no_quantity"),
         (line(Decimal("5.00"), -2), "no_quantity"),
+        (line(5, product_id="s" * 2049), "invalid_product"),
+        (line(5, product_id="\ud800"), "invalid_product"),
+        (line(5, vendor_id="v" * 2049), "invalid_vendor"),
+        (line(0, product_id="s" * 2049), "free"),
     ],
 )
 def test_line_that_is_no_item_is_left_out(left_out: LineSnapshot, reason: str) -> None:
@@ -213,6 +213,77 @@ def test_order_without_a_payable_line_is_no_purchase(
 ) -> None:
     assert build_purchase(order_of(*lines), opaque_user_id="shopper") is None
     assert caplog.messages[-1] == "order not reported: order=1001 reason=no_payable_line"
+
+
+@pytest.mark.parametrize("bad", [paid("5 EUR"), paid(5, sold="s" * 3000)])
+def test_order_of_which_a_line_cannot_be_read_is_lost(bad: Any) -> None:
+    with pytest.raises(UnreportableOrder, match=r"no_payable_line: .* lines=1:free 2:"):
+        build_purchase(order_of(paid(0), bad), opaque_user_id="shopper")
+
+
+def test_line_that_cannot_be_read_does_not_take_the_others_along(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    purchase = build(order_of(paid(5), paid(7, sold="s" * 3000), paid("7 EUR")))
+    assert describe_items(purchase.items) == [("1", "5.00", 1, None)]
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().endswith("lines=2:invalid_product 3:unreadable_total")
+
+
+def test_quantity_beyond_what_an_item_holds_becomes_several() -> None:
+    most = 2**31 - 1
+    purchase = build(order_of(*[paid(most, quantity=most)] * 2, paid(5, quantity=5)))
+    assert describe_items(purchase.items) == [
+        ("1", "1.00", most, None),
+        ("1", "1.00", most, None),
+        ("1", "1.00", 5, None),
+    ]
+
+
+def test_number_with_a_line_break_forges_no_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    order = order_of(paid(5), paid(0), number="1\nERROR forged\u2028\x1b[0m" + "1" * 100)
+    build(order)
+    [message] = caplog.messages
+    assert message.startswith("lines left out: order=1?ERROR forged??[0m1")
+    assert "1" * 64 not in message
+
+
+# --- The shop's own decimal context ---
+
+
+@pytest.mark.parametrize(
+    "context",
+    [Context(prec=6), Context(prec=28, traps=[Inexact]), Context(prec=3, rounding="ROUND_DOWN")],
+)
+@pytest.mark.parametrize(
+    ("total", "quantity", "unit_price", "count"),
+    [
+        (Decimal("12345.67"), "1.5", "12345.67", 1),
+        (Decimal("10.00"), 3, "3.3333", 3),
+        (Decimal("123456789012.34"), 2, "61728394506.17", 2),
+    ],
+)
+def test_context_of_the_shop_makes_no_difference(
+    context: Context, total: Decimal, quantity: Any, unit_price: str, count: int
+) -> None:
+    with localcontext(context):
+        order = order_of(paid(total, quantity=quantity))
+        purchase = build(order)
+        encode(order)
+    assert describe_items(purchase.items) == [("1", unit_price, count, None)]
+
+
+def test_context_of_the_shop_does_not_choose_the_items_that_are_kept() -> None:
+    lines = [paid(Decimal("10.00"), sold=f"P{number:04}") for number in range(4999)]
+    lines += [paid(Decimal("10.0003"), sold="B"), paid(Decimal("10.0001"), sold="A")]
+    lines += [paid(Decimal("10.0002"), sold="C")]
+    with localcontext(Context(prec=3, traps=[Inexact])):
+        purchase = build(order_of(*lines))
+    assert [item.product_id for item in purchase.items[:3]] == ["A", "B", "C"]
+    assert len(purchase.items) == 5000
 
 
 def test_order_has_no_lines_yet_when_it_is_announced_early() -> None:
@@ -304,11 +375,9 @@ def test_order_of_many_lines_of_one_product_is_one_item() -> None:
 
 
 @pytest.mark.parametrize("number", ["", "  ", None])
-def test_order_without_a_number_is_refused(caplog: pytest.LogCaptureFixture, number: Any) -> None:
-    assert build_purchase(order_of(paid(5), number=number, pk=3), opaque_user_id="shopper") is None
-    [record] = caplog.records
-    assert record.levelno == logging.ERROR
-    assert "type=SimpleNamespace reason=no_number" in record.getMessage()
+def test_order_without_a_number_is_refused(number: Any) -> None:
+    with pytest.raises(UnreportableOrder, match="no_number: the first of the reader's key_names"):
+        build_purchase(order_of(paid(5), number=number, pk=3), opaque_user_id="shopper")
 
 
 def test_order_that_has_no_placed_time_happens_now() -> None:
@@ -473,38 +542,3 @@ def test_purchase_of_a_model_is_the_same_from_memory_and_from_the_database() -> 
     assert encode(fresh) == encode(order)
     sold = Product.objects.get()
     assert describe_items(build(fresh).items) == [(str(sold.pk), "10.00", 3, "4")]
-
-
-@pytest.mark.django_db
-def test_fresh_order_has_what_was_saved_since() -> None:
-    order = make_order()
-    order.number = 1001
-    Order.objects.update(number="1002")
-    fresh = get_fresh_order(order)
-    assert fresh is not None
-    assert fresh.number == "1002"
-
-
-@pytest.mark.django_db
-def test_fresh_order_is_none_where_the_order_is_gone() -> None:
-    order = make_order()
-    Order.objects.filter(pk=order.pk).delete()
-    assert get_fresh_order(order) is None
-    order.delete()
-    assert get_fresh_order(order) is None
-    assert get_fresh_order(Order(number="1003")) is None
-
-
-@pytest.mark.django_db(databases=["default", "other"])
-def test_fresh_order_comes_from_its_own_database() -> None:
-    order = make_order("other")
-    fresh = get_fresh_order(order)
-    assert fresh is not None
-    assert fresh._state.db == "other"
-    assert [item.quantity for item in build(fresh).items] == [3]
-    assert not Order.objects.using("default").exists()
-
-
-def test_fresh_order_of_something_else_is_itself() -> None:
-    order = order_of(paid(5, sold=product(5)))
-    assert get_fresh_order(order) is order

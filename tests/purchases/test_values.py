@@ -45,6 +45,26 @@ class Thing:
     def gone(self) -> object:
         raise ObjectDoesNotExist
 
+    @property
+    def broken(self) -> object:
+        raise KeyError("rates")
+
+
+class AttrDict(dict[str, Any]):
+    """A dict whose keys are attributes, as many projects have one."""
+
+    __getattr__ = dict.__getitem__
+
+
+class Record:
+    """What an API returned."""
+
+    def __init__(self, **data: Any) -> None:
+        self.data = data
+
+    def __getattr__(self, name: str) -> Any:
+        return self.__dict__["data"][name]
+
 
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
@@ -66,6 +86,20 @@ class Thing:
 )
 def test_get_value_reads_any_shape(owner: Any, name: str, value: Any) -> None:
     assert get_value(owner, name) == value
+
+
+@pytest.mark.parametrize("shape", [AttrDict, Record])
+def test_get_value_of_what_raises_for_an_unknown_name(shape: Any) -> None:
+    owner = shape(number=7, extra=shape(shopper="a"))
+    assert get_value(owner, "number") == 7
+    assert get_value(owner, "ref") is ABSENT
+    assert get_value(owner, "extra.shopper") == "a"
+    assert get_value(SimpleNamespace(extra=owner), "extra.number") == 7
+
+
+def test_get_value_lets_a_fault_of_the_shop_be_heard() -> None:
+    with pytest.raises(KeyError, match="rates"):
+        get_value(Thing(), "broken")
 
 
 def test_absent_says_what_it_is() -> None:
