@@ -8,8 +8,12 @@ nothing, and no address that a visitor brings is ever followed.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import time
+from contextlib import suppress
+from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core import signing
@@ -22,6 +26,8 @@ from django_topsort.ids import build_id
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+
+logger = logging.getLogger(__name__)
 
 SALT = "django_topsort.click"
 # Characters. A bid, a placement and an address take a thousand or less, and gunicorn by default
@@ -68,8 +74,9 @@ def read_click(token: str) -> ClickClaim:
     """
     if len(token) > MAX_TOKEN:
         raise InvalidToken("tampered")
+    max_age = get_seconds("TOPSORT_CLICK_MAX_AGE")
     try:
-        claim = signing.loads(token, salt=SALT, max_age=topsort_settings.TOPSORT_CLICK_MAX_AGE)
+        claim = signing.loads(token, salt=SALT, max_age=max_age)
         target, fields, nonce = claim
         if not (isinstance(target, str) and isinstance(fields, dict) and isinstance(nonce, str)):
             raise InvalidToken("tampered")  # such as from a release to come
@@ -84,7 +91,10 @@ def is_safe_target(request: HttpRequest, target: str) -> bool:
     """Whether a link of this site may lead to ``target``: a path, this host, or one allowed."""
     if not TARGET.fullmatch(target):
         return False
-    hosts = {request.get_host(), *topsort_settings.TOPSORT_CLICK_HOSTS}
+    hosts: set[str] = {request.get_host()}
+    allowed = topsort_settings.TOPSORT_CLICK_HOSTS
+    if isinstance(allowed, list | tuple | set | frozenset):  # else a check has said what it must be
+        hosts.update(allowed)
     return url_has_allowed_host_and_scheme(target, hosts, require_https=request.is_secure())
 
 
@@ -95,7 +105,7 @@ def claim_click(nonce: str, opaque_user_id: str) -> str | None:
     repeat requests, and people click twice. The cache tells; where processes share none, the id
     does, because those of one window are the same and Topsort counts an id once.
     """
-    window = max(1, topsort_settings.TOPSORT_CLICK_WINDOW)
+    window = max(1, get_seconds("TOPSORT_CLICK_WINDOW"))
     shopper = hashlib.sha256(f"{nonce}:{opaque_user_id}".encode()).hexdigest()
     try:
         # Not whatever is false: None is what a cache says that keeps its errors to itself.
@@ -105,3 +115,25 @@ def claim_click(nonce: str, opaque_user_id: str) -> str | None:
         pass
     period = int(time.time() // window)
     return hashlib.sha256(f"{shopper}:{period}".encode()).hexdigest()[:32]
+
+
+def get_seconds(name: str) -> int:
+    """Return the seconds that the setting ``name`` says, or its default where it says none.
+
+    A number in a text counts, such as from an environment variable, and a timedelta.
+    """
+    value = getattr(topsort_settings, name)
+    if isinstance(value, timedelta):
+        return int(value.total_seconds())
+    with suppress(TypeError, ValueError, OverflowError):
+        return int(value)
+    _say_no_seconds(name, type(value).__name__)
+    default: int = getattr(type(topsort_settings), name).default
+    return default
+
+
+# Each click would say it again: the cache is what limits the log.
+@lru_cache(maxsize=16)
+def _say_no_seconds(name: str, given: str) -> None:
+    with suppress(Exception):  # a log handler may raise
+        logger.error("setting not usable name=%s given=%s: it must be whole seconds", name, given)

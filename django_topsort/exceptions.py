@@ -5,6 +5,7 @@
     TopsortError
     ├── InvalidEvent            wrong data cannot become an event (also a ValueError)
     ├── InvalidToken            a click token that is forged, foreign or too old
+    ├── UnreportableOrder       an order that should be a purchase cannot become one
     └── ApiError                a request to Topsort that did not end in success
         ├── InvalidRequest          400, 415, 422: an event of the batch is refused  (isolate)
         ├── PayloadTooLarge         413                                              (isolate)
@@ -57,6 +58,22 @@ class InvalidToken(TopsortError):
         super().__init__(reason)
 
 
+class UnreportableOrder(TopsortError):
+    """An order that should be reported and cannot be: a purchase is lost.
+
+    ``reason``: ``"no_number"``, ``"no_payable_line"`` (none is left, because some cannot be read)
+    or ``"not_saved"``. ``detail``: what to do about it.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(reason, detail)
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
 class ApiError(TopsortError):
     """A request to Topsort that did not end in success.
 
@@ -66,12 +83,14 @@ class ApiError(TopsortError):
 
     Three class attributes say what can help: ``retryable``, the same request can succeed later;
     ``isolate``, an event of the batch is at fault and the others can be sent without it;
-    ``configuration``, nothing succeeds until a person changes a setting.
+    ``configuration``, nothing succeeds until a person changes a setting. ``explain()`` says it in
+    words.
     """
 
     retryable: ClassVar[bool] = False
     isolate: ClassVar[bool] = False
     configuration: ClassVar[bool] = False
+    explanation: ClassVar[str] = "The request did not succeed."
 
     def __init__(
         self,
@@ -97,59 +116,100 @@ class ApiError(TopsortError):
             parts.append(self.message)
         return " ".join(parts)
 
+    def explain(self, url: str, timeout: object) -> str:
+        """Return what this means and what to do about it, in one line and for a person.
+
+        ``url``: where the request went; ``timeout``: what ``TOPSORT_TIMEOUT`` was.
+        """
+        host = url.partition("://")[2].partition("/")[0]
+        return self._choose_explanation().format(url=url, host=host, timeout=timeout)
+
+    def _choose_explanation(self) -> str:
+        return self.explanation
+
 
 class InvalidRequest(ApiError):
     """400, 415 or 422: at least one event of the batch is refused, so none was recorded."""
 
     isolate = True
+    explanation = "Topsort refused what was sent. The key and the URL are right."
 
 
 class PayloadTooLarge(ApiError):
     """413: the body is larger than Topsort takes; a smaller one may pass."""
 
     isolate = True
+    explanation = (
+        "The request is too large for {host}, or for a proxy or firewall in front of it:"
+        " TOPSORT_API_URL should lead to Topsort directly."
+    )
 
 
 class AuthenticationFailed(ApiError):
     """401 or 403: the API key is missing, wrong, revoked or of another kind."""
 
     configuration = True
+    explanation = (
+        "Topsort does not accept the key in TOPSORT_API_KEY: it is revoked, incomplete, of another"
+        " kind than a marketplace's (which starts with TSE_), or of another environment than {host}"
+        " (sandbox, production). Copy the Marketplace key anew from Topsort's dashboard."
+    )
 
 
 class EndpointNotFound(ApiError):
     """404, 405 or 410: ``TOPSORT_API_URL`` does not lead to Topsort's Events API."""
 
     configuration = True
+    explanation = (
+        "There is no Events API at {url}. Compare TOPSORT_API_URL with the address that Topsort"
+        " gave you; it is the scheme and the host alone, such as https://api.topsort.com."
+    )
 
 
 class RedirectRefused(ApiError):
     """3xx: never followed, because the API key would go along to wherever it leads."""
 
     configuration = True
+    explanation = (
+        "{url} redirects to another address. Redirects are not followed, because the API key would"
+        " go along. Write the address at which it ends, its scheme and host alone, into"
+        " TOPSORT_API_URL (https in place of http, for one)."
+    )
 
 
 class TlsFailed(ApiError):
     """The server's certificate is not valid for ``TOPSORT_API_URL``."""
 
     configuration = True
+    explanation = (
+        "No safe connection to {host}: its certificate is expired, made for another name or signed"
+        " by nobody whom this machine trusts, or {host} does not speak TLS on that port. Check"
+        " TOPSORT_API_URL, this machine's clock, and any proxy that opens TLS connections."
+    )
 
 
 class RateLimited(ApiError):
     """429: too many requests; ``retry_after`` says how long to wait, where Topsort said so."""
 
     retryable = True
+    explanation = "Topsort takes no more requests for now."
 
 
 class ServerUnavailable(ApiError):
     """408, 425 or 5xx: Topsort cannot take events at the moment."""
 
     retryable = True
+    explanation = "Topsort cannot take events at the moment."
 
 
 class UnexpectedAnswer(ApiError):
     """An answer that no part of the API documents, such as a 200 with a web page in it."""
 
     retryable = True
+    explanation = (
+        "{url} answered as no Events API does: a proxy or a login page may stand in between, or"
+        " TOPSORT_API_URL leads to something else."
+    )
 
 
 class NoAnswer(ApiError):
@@ -159,10 +219,38 @@ class NoAnswer(ApiError):
     """
 
     retryable = True
+    explanation = (
+        "The connection to {host} broke off. If it happens each time, something in between ends it."
+        " Proxies that the environment names (HTTPS_PROXY) are not used."
+    )
+    # By the name of the error behind it, which the message holds.
+    explanations: ClassVar[dict[str, str]] = {
+        "NameResolutionError": (
+            "The name {host} has no address, as far as this machine can tell. Check the spelling in"
+            " TOPSORT_API_URL, and whether this machine resolves other names."
+        ),
+        "ConnectTimeout": (
+            "No connection to {host} within TOPSORT_TIMEOUT = {timeout} (seconds). A firewall in"
+            " between may swallow the packets: allow connections from here to {host}."
+        ),
+        "ReadTimeout": (
+            "{host} took the connection, but did not answer within TOPSORT_TIMEOUT = {timeout}"
+            " (seconds). If it happens often, raise TOPSORT_TIMEOUT."
+        ),
+        "ConnectionRefusedError": (
+            "{host} refuses the connection: nothing listens there. Check the host and the port in"
+            " TOPSORT_API_URL, and start the server if it is one of your own."
+        ),
+    }
 
     def __init__(self, message: str = "", *, may_be_stale: bool = False) -> None:
         self.may_be_stale = may_be_stale
         super().__init__(message)
+
+    def _choose_explanation(self) -> str:
+        names = self.message.split(" < ")
+        texts = (text for name, text in self.explanations.items() if name in names)
+        return next(texts, self.explanation)
 
 
 class TopsortConfigurationError(ImproperlyConfigured):

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
 from django.utils.functional import Promise
 
 from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import deliver_safely
-from django_topsort.events import Entity, InteractionObject, Page, Placement
+from django_topsort.events import Entity, Event, InteractionObject, Page, Placement, Purchase
 from django_topsort.exceptions import InvalidEvent
-from django_topsort.fields import MAX_TEXT
+from django_topsort.fields import MAX_CATEGORIES, MAX_ITEMS, MAX_TEXT
+from django_topsort.purchases.buyers import is_refusal
 from django_topsort.purchases.products import get_product_reader
 from django_topsort.purchases.values import is_plain_id, read_id
 from django_topsort.shoppers import get_shopper, has_consent
@@ -77,6 +79,7 @@ EVENT_FIELDS = frozenset(EventFields.__annotations__)
 PLACEMENT_FIELDS = frozenset(PlacementFields.__annotations__)
 IMPRESSION_FIELDS = frozenset(InteractionFields.__annotations__)
 CLICK_FIELDS = frozenset(ClickFields.__annotations__)
+EVENT_CLASSES = frozenset(get_args(Event))
 REQUEST_RULE = (
     "it must be the request, without which nobody knows the shopper; a template's context has it by"
     " the context processor 'django.template.context_processors.request'"
@@ -117,6 +120,20 @@ def is_ignored(request: HttpRequest, collector: Collector) -> bool:
     return ignored
 
 
+def check_event(event: Event) -> None:
+    """Raise InvalidEvent for what is no event itself: a subclass would spoil its whole batch."""
+    if type(event) not in EVENT_CLASSES:
+        rule = "it must be an Impression, a Click, a Purchase or a PageView itself"
+        raise InvalidEvent("event", event, rule)
+
+
+def is_unwanted(event: Event, request: HttpRequest | None, collector: Collector | None) -> bool:
+    """Whether a finished event is left out for its request; of a purchase only consent decides."""
+    if request is None or collector is None:
+        return False
+    return is_refusal(request) if type(event) is Purchase else is_ignored(request, collector)
+
+
 def check_names(fields: Mapping[str, object], known: frozenset[str]) -> None:
     """Raise InvalidEvent for a name that is not ``known``, such as a misspelled one."""
     if not fields.keys() <= known:
@@ -136,7 +153,7 @@ def build_entity(collector: Collector, product: object, entity_type: str) -> Ent
         if entity_id is None:
             return None
     else:
-        entity_id = read_id(product)
+        entity_id = read_id(f"{product}" if isinstance(product, Promise) else product)
         if entity_id is None:
             raise InvalidEvent("product", product, "it must be a vendor that has an id, or that id")
     return Entity(id=entity_id, type=entity_type)  # type: ignore[arg-type]  # Entity refuses it
@@ -153,6 +170,8 @@ def read_product_id(
     if read is None:
         # A page has dozens of products, and a look at a setting takes longer than all the rest.
         read = collector.found["product_reader"] = get_product_reader()
+    if isinstance(product, Promise):
+        product = f"{product}"  # a lazy text, which a hook would take for a product
     product_id = read(product)
     if product_id is None and (read is read_id or is_plain_id(product)):
         # Such as the empty text that a template has for a variable that it lacks.
@@ -194,7 +213,8 @@ def read_placement(collector: Collector, fields: dict[str, Any]) -> dict[str, An
         field = "placement.product_id"
         said["product_id"] = read_product_id(collector, said["product_id"], field)
     if "category_ids" in said:
-        said["category_ids"] = read_ids(said["category_ids"])
+        field = "placement.category_ids"
+        said["category_ids"] = read_ids(said["category_ids"], field, MAX_CATEGORIES)
     return said
 
 
@@ -214,7 +234,7 @@ def build_page(
     return Page(
         type=page_type,  # type: ignore[arg-type]  # Page itself refuses what is no page type
         page_id=read_id_or_keep(page_id),
-        value=read_ids(value, read),
+        value=read_ids(value, "page.value", MAX_ITEMS, read),
     )
 
 
@@ -251,11 +271,13 @@ def read_id_or_keep(value: object) -> Any:
     return read_id(value) or value
 
 
-def read_ids(value: Any, read: Callable[[object], Any] = read_id_or_keep) -> Any:
+def read_ids(
+    value: Any, field: str, most: int, read: Callable[[object], Any] = read_id_or_keep
+) -> Any:
     """Return an id, or a list of them, as text: primary keys may be numbers or UUIDs.
 
     None for an empty list, as for an empty text: a basket may be empty, and a page is one without.
-    What ``read`` returns None for is left out.
+    What ``read`` returns None for is left out. Raises InvalidEvent for more than ``most``.
     """
     if isinstance(value, Promise):
         value = str(value)  # a lazy text can be iterated, too
@@ -263,4 +285,8 @@ def read_ids(value: Any, read: Callable[[object], Any] = read_id_or_keep) -> Any
         return value or None
     if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
         return read(value)
-    return [item for item in map(read, value) if item is not None] or None
+    # No further than it takes to know that they are too many: a generator may have no end.
+    given = list(islice(value, most + 1))
+    if len(given) > most:
+        raise InvalidEvent(field, value, f"it must hold at most {most} texts")
+    return [item for item in map(read, given) if item is not None] or None

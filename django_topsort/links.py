@@ -9,10 +9,11 @@ import msgspec
 from django.urls import NoReverseMatch, reverse
 
 from django_topsort.clicks import TARGET_RULE, claim_click, is_safe_target, read_click, sign_click
+from django_topsort.delivery import refuse
 from django_topsort.events import Click
 from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigurationError
 from django_topsort.facts import get_collector, get_request_shopper, is_ignored
-from django_topsort.tracking import build_click, refuse, track_click
+from django_topsort.tracking import build_click, track_click
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -33,13 +34,15 @@ def build_click_url(
 
     ``target``: a path, or an address of this site or of a host in ``TOPSORT_CLICK_HOSTS``. The rest
     as for ``track_click``. Without consent, for a crawler, and for wrong data while
-    ``TOPSORT_STRICT`` does not hold, it returns ``target`` itself: the link leads on anyway.
+    ``TOPSORT_STRICT`` does not hold, it returns ``target`` itself: the link leads on anyway. It
+    returns ``""``, a link to the page itself, for a target whose text cannot be had.
 
     Raises InvalidEvent for wrong data while ``TOPSORT_STRICT`` holds, and TopsortConfigurationError
     where ``django_topsort.urls`` is not included.
     """
-    text = "" if target is None else str(target)
+    text = ""
     try:
+        text = "" if target is None else str(target)
         collector = get_collector(request)
         if not is_safe_target(request, text):
             raise InvalidEvent("target", text, TARGET_RULE)
@@ -53,7 +56,7 @@ def build_click_url(
             del content[name]
         return _get_prefix(collector) + sign_click(text, content)
     except Exception as error:
-        refuse("clicks", error)
+        refuse("clicks", error, request)
         return text
 
 
@@ -88,7 +91,7 @@ def follow_click(request: HttpRequest, token: str) -> str:
             _track_claim(request, collector, claim.nonce, claim.fields)
     except Exception as error:
         # Such as a token from a release to come: the shopper goes on to the product.
-        refuse("clicks", error)
+        refuse("clicks", error, request)
     return claim.target
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.handlers.asgi import ASGIRequest
-from django.utils.cache import patch_vary_headers
+from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from django_topsort.accounts import accounts
 from django_topsort.collector import Collector
-from django_topsort.delivery import deliver_safely, is_blocking
-from django_topsort.reporting import Reporter
+from django_topsort.conf import topsort_settings
+from django_topsort.delivery import deliver_safely, give_up, is_blocking, log_safely
 from django_topsort.shoppers import set_shopper_cookie
 
 if TYPE_CHECKING:
@@ -23,12 +23,8 @@ if TYPE_CHECKING:
     from django_topsort.events import Event
     from django_topsort.shoppers import Shopper
 
-logger = logging.getLogger(__name__)
-
 # What a page shows: nobody saw it on a page that failed. A click or an order happened all the same.
 SHOWN_KINDS = frozenset({"impressions", "pageviews"})
-
-_reporter = Reporter(None)
 
 
 class TopsortMiddleware:
@@ -97,10 +93,25 @@ def see_response(request: HttpRequest, response: HttpResponseBase, collector: Co
     if shopper is None or shopper.source == "hook":
         return
     try:
-        set_shopper_cookie(request, response, shopper)
+        if topsort_settings.TOPSORT_COOKIE_NAME in response.cookies:
+            # The shop's word goes before ours, such as its delete_cookie() for whom withdraws.
+            return
         patch_vary_headers(response, ["Cookie"])
-    except Exception:
-        logger.exception("cookie not set; are the TOPSORT_COOKIE_* settings right?")
+        set_shopper_cookie(request, response, shopper)
+        keep_private(response)
+    except Exception as error:
+        said = "cookie not set; are the TOPSORT_COOKIE_* settings right?"
+        log_safely(logging.ERROR, ("cookie",), said, error=error)
+
+
+def keep_private(response: HttpResponseBase) -> None:
+    """Let no shared cache keep a response with the cookie: its next visitors would get the id.
+
+    As the first middleware it sets the cookie after Django's own caching has looked for one.
+    """
+    said = response.headers.get("Cache-Control", "").lower().split(",")
+    if not {"private", "no-store"} & {part.partition("=")[0].strip() for part in said}:
+        patch_cache_control(response, private=True)
 
 
 def hand_over(
@@ -142,6 +153,6 @@ def deliver_unseen(events: list[Event]) -> None:
     """Deliver the events of a page that failed, less what nobody saw."""
     unseen = [event for event in events if event.kind in SHOWN_KINDS]
     accounts.count_recorded(unseen)
-    _reporter.dropped(unseen, "server_error")
+    give_up(unseen, "server_error")
     if others := [event for event in events if event.kind not in SHOWN_KINDS]:
         deliver_safely(others)

@@ -1,19 +1,23 @@
 """Saying what became of events: in the accounts, by a signal, and in the log.
 
-The log gets one line per reason and kind in a minute, with how many like it were left out, and
-never an event's content, the shopper's id or the API key.
+The log gets one line per reason and kind in a minute, with how many like it were left out. Only
+purchases are each named, by their ids. It never gets an event's content, the shopper's id or the
+API key.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.accounts import accounts
+from django_topsort.conf import topsort_settings
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.signals import events_delivered, events_dropped, events_rejected
 
@@ -27,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 60.0
 MAX_KEYS = 1000  # an errCode comes from outside
+MAX_IDS = 50  # purchases named in one line; the next line names the next ones
+MAX_SHOWN = 200  # characters of an id or a path
 
 
 class LogLimit:
@@ -44,7 +50,13 @@ class LogLimit:
         *values: object,
         exc_info: BaseException | None = None,
     ) -> None:
-        """Log ``message`` unless one with ``key`` was logged within the last minute.
+        """Log ``message`` unless one with ``key`` was logged within the last minute."""
+        left_out = self.admit(key)
+        if left_out is not None:
+            self.write(level, left_out, message, *values, exc_info=exc_info)
+
+    def admit(self, key: tuple[str, ...]) -> int | None:
+        """Return how many lines with ``key`` were left out until now; None: leave this out, too.
 
         Two threads may both log a first line: a lock would not be worth what it costs.
         """
@@ -52,12 +64,24 @@ class LogLimit:
         since, left_out = self._lines.get(key, (None, 0))
         if since is not None and now - since < QUIET_SECONDS:
             self._lines[key] = (since, left_out + 1)
-            return
+            return None
         if len(self._lines) >= MAX_KEYS:
             self._lines.clear()
         self._lines[key] = (now, 0)
-        said = f"{message} left_out=%s"
-        logger.log(level, said, *values, left_out, exc_info=exc_info)
+        return left_out
+
+    def write(
+        self,
+        level: int,
+        left_out: int,
+        message: str,
+        *values: object,
+        exc_info: BaseException | None = None,
+    ) -> None:
+        """Log ``message``, and how many lines were left out before it, if any."""
+        if left_out:
+            message, values = f"{message} left_out=%s", (*values, left_out)
+        logger.log(level, message, *values, exc_info=exc_info)
 
 
 class Reporter:
@@ -72,18 +96,23 @@ class Reporter:
     def delivered(self, events: Sequence[Event]) -> None:
         """Say that Topsort has taken ``events``."""
         accounts.count_delivered(events)
-        logger.debug("delivered events=%s", len(events))
+        # A handler that raises must not make the backend look as if it had failed.
+        with suppress(Exception):
+            logger.debug("delivered events=%s", len(events))
         if events_delivered.receivers:
             self._announce(events_delivered, events=list(events))
 
     def rejected(self, events: Sequence[Event], error: ApiError) -> None:
         """Say that Topsort has refused ``events``, and why."""
         accounts.count_rejected(events)
+        said = _describe_error(error)
         for kind in sorted({event.kind for event in events}):
-            level = logging.ERROR if kind == "purchases" else logging.WARNING
-            self._limit.log(
-                level, ("rejected", kind, error.err_code), "rejected kind=%s error=%s", kind, error
-            )
+            key = ("rejected", kind, error.err_code)
+            if kind == "purchases":
+                purchases = [event for event in events if event.kind == kind]
+                self._name_purchases(purchases, key, "rejected kind=purchases error=%s", said)
+            else:
+                self._limit.log(logging.WARNING, key, "rejected kind=%s error=%s", kind, said)
         self._announce(events_rejected, events=list(events), error=error)
 
     def dropped(self, events: Sequence[Event], reason: str) -> None:
@@ -105,25 +134,28 @@ class Reporter:
         self._limit.log(
             logging.ERROR if error.configuration else logging.WARNING,
             ("failed", type(error).__name__),
-            "request failed waiting=%s error=%s %s",
+            "request failed waiting=%s error=%s %s: %s",
             count,
             type(error).__name__,
-            error,
+            _describe_error(error),
+            error.explain(_get_origin(), topsort_settings.TOPSORT_TIMEOUT),
         )
 
-    def refused(self, kind: str, error: Exception) -> None:
+    def refused(self, kind: str, error: Exception, path: str = "") -> None:
         """Say that no event of ``kind`` could be made of what was given, and why.
 
-        The field and the rule are logged, and of the value its type: it may be personal. The
-        traceback is, too, where the shop's own code or settings raised something else.
+        The field and the rule are logged, the request's ``path``, and of the value its type: it may
+        be personal. The traceback is, too, where the shop's own code or settings raised something
+        else.
         """
+        where = f" path={_escape(path)}" if path else ""
         if isinstance(error, InvalidEvent):
             given = type(error.value).__name__
-            detail = f"field={error.field} given={given}: {error.rule}"
+            detail = f"field={error.field} given={given}{where}: {error.rule}"
             self.left_out(kind, "invalid", detail, key=error.field)
         else:
             name = type(error).__name__
-            self.left_out(kind, "invalid", f"error={name}", key=name, exc_info=error)
+            self.left_out(kind, "invalid", f"error={name}{where}", key=name, exc_info=error)
 
     def left_out(
         self,
@@ -150,18 +182,34 @@ class Reporter:
         self._announce(events_dropped, kind=kind, count=1, reason=reason, events=[])
 
     def _say_dropped(self, kind: str, count: int, reason: str, events: list[Event]) -> None:
-        is_purchase = kind == "purchases"
-        self._limit.log(
-            logging.ERROR if is_purchase else logging.WARNING,
-            ("dropped", kind, reason),
-            "dropped kind=%s reason=%s count=%s ids=%s",
-            kind,
-            reason,
-            count,
-            # A purchase's id is its order's number, by which it can be reported again.
-            ",".join(event.id for event in events[:10]) if is_purchase else "-",
-        )
+        key = ("dropped", kind, reason)
+        if kind == "purchases":
+            said = "dropped kind=purchases reason=%s"
+            self._name_purchases(events, key, said, reason)
+        else:
+            said = "dropped kind=%s reason=%s count=%s"
+            self._limit.log(logging.WARNING, key, said, kind, reason, count)
         self._announce(events_dropped, kind=kind, count=count, reason=reason, events=events)
+
+    def _name_purchases(
+        self, events: Sequence[Event], key: tuple[str, ...], message: str, *values: object
+    ) -> None:
+        """Log ``message`` with the ids of those of ``events`` not named within the last minute.
+
+        A purchase's id is its order's number, by which it can be reported again.
+        """
+        found = [(event.id, self._limit.admit((*key, event.id))) for event in events]
+        named = [(_escape(name), left_out) for name, left_out in found if left_out is not None]
+        for start in range(0, len(named), MAX_IDS):
+            some = named[start : start + MAX_IDS]
+            self._limit.write(
+                logging.ERROR,
+                sum(left_out for _, left_out in some),
+                f"{message} count=%s ids=%s",
+                *values,
+                len(some),
+                ",".join(name for name, _ in some),
+            )
 
     def _announce(self, signal: Signal, **facts: Any) -> None:
         if getattr(self._thread, "is_announcing", False):
@@ -180,6 +228,22 @@ class Reporter:
             )
         finally:
             self._thread.is_announcing = False
+
+
+def _describe_error(error: ApiError) -> str:
+    return f"{error} docUrl={error.doc_url}" if error.doc_url else str(error)
+
+
+def _get_origin() -> str:
+    """Return the scheme and host of ``TOPSORT_API_URL``: the key may stand in all the rest."""
+    scheme, _, rest = str(topsort_settings.TOPSORT_API_URL).partition("://")
+    host = re.split(r"[/?#\\\s]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return f"{'http' if scheme == 'http' else 'https'}://{host}"
+
+
+def _escape(text: str) -> str:
+    """Return the beginning of a text from outside, in one line."""
+    return repr(text[:MAX_SHOWN])[1:-1][:MAX_SHOWN]
 
 
 log_limit = LogLimit()

@@ -87,18 +87,26 @@ def has_consent(request: HttpRequest) -> bool:
 
 
 def set_shopper_cookie(request: HttpRequest, response: HttpResponseBase, shopper: Shopper) -> None:
-    """Keep the shopper's id in the cookie for another year."""
+    """Keep the shopper's id in the cookie for another year.
+
+    Raises what Django does for a ``TOPSORT_COOKIE_*`` setting that no cookie can have, and then
+    sets none.
+    """
     name = topsort_settings.TOPSORT_COOKIE_NAME
     secure = topsort_settings.TOPSORT_COOKIE_SECURE
-    response.set_cookie(
-        name,
-        shopper.opaque_user_id,
-        max_age=topsort_settings.TOPSORT_COOKIE_AGE,
-        path="/",  # or each directory of the shop would get an id of its own
-        domain=topsort_settings.TOPSORT_COOKIE_DOMAIN,
-        secure=request.is_secure() if secure is None else secure,
-        httponly=topsort_settings.TOPSORT_COOKIE_HTTPONLY,
-        samesite=topsort_settings.TOPSORT_COOKIE_SAMESITE,  # type: ignore[arg-type]  # see checks
-    )
+    try:
+        response.set_cookie(
+            name,
+            shopper.opaque_user_id,
+            max_age=topsort_settings.TOPSORT_COOKIE_AGE,
+            path="/",  # or each directory of the shop would get an id of its own
+            domain=topsort_settings.TOPSORT_COOKIE_DOMAIN,
+            secure=request.is_secure() if secure is None else secure,
+            httponly=topsort_settings.TOPSORT_COOKIE_HTTPONLY,
+            samesite=topsort_settings.TOPSORT_COOKIE_SAMESITE,  # type: ignore[arg-type]  # see checks
+        )
+    except Exception:
+        response.cookies.pop(name, None)  # Django sets the value before it looks at the rest
+        raise
     # Python puts a value with "/" or "=" in quotes, which it takes off again and scripts do not.
     response.cookies[name].set(name, shopper.opaque_user_id, shopper.opaque_user_id)

@@ -10,13 +10,13 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 import msgspec
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import transaction
 from django.db.transaction import TransactionManagementError
 
 from django_topsort.conf import topsort_settings
-from django_topsort.delivery import deliver_safely
+from django_topsort.delivery import deliver_safely, log_safely, refuse
 from django_topsort.events import Click, Event, Impression, PageView, Purchase
-from django_topsort.exceptions import InvalidEvent
+from django_topsort.exceptions import InvalidEvent, UnreportableOrder
 from django_topsort.facts import (
     CLICK_FIELDS,
     EVENT_FIELDS,
@@ -26,14 +26,19 @@ from django_topsort.facts import (
     build_facts,
     build_page,
     build_placement,
+    check_event,
     check_names,
     get_collector,
     is_ignored,
+    is_unwanted,
     read_placement,
 )
 from django_topsort.purchases.buyers import find_buyer, get_order_key, has_refused
-from django_topsort.purchases.rules import build_purchase, get_fresh_order
+from django_topsort.purchases.databases import get_fresh_order, get_order_database
+from django_topsort.purchases.rules import build_purchase
+from django_topsort.purchases.values import show_key
 from django_topsort.reporting import Reporter
+from django_topsort.shoppers import MAX_SHOPPER_ID
 from django_topsort.signals import event_recorded
 
 if TYPE_CHECKING:
@@ -70,7 +75,7 @@ def track_impression(
     try:
         return _track_interaction(Impression, request, product, cast("dict[str, Any]", fields))
     except Exception as error:
-        refuse("impressions", error)
+        refuse("impressions", error, request)
         return None
 
 
@@ -81,7 +86,7 @@ def track_click(
     try:
         return _track_interaction(Click, request, product, cast("dict[str, Any]", fields))
     except Exception as error:
-        refuse("clicks", error)
+        refuse("clicks", error, request)
         return None
 
 
@@ -108,7 +113,7 @@ def track_pageview(
         event = PageView(page=page, **facts)
         _record(event, request, collector)
     except Exception as error:
-        refuse("pageviews", error)
+        refuse("pageviews", error, request)
         return None
     return event
 
@@ -126,14 +131,16 @@ def track_purchase(
     def report() -> None:
         try:
             _report_purchase(order, request, opaque_user_id)
+        except UnreportableOrder as error:
+            detail = f"order={_describe_order(order)}: {error.detail}"
+            _reporter.left_out("purchases", error.reason, detail)
         except Exception as error:
             logger.error("purchase not reported order=%s", _describe_order(order))
             _reporter.refused("purchases", error)
 
-    # The order may live in another database than the default one, which commits on its own.
-    using = getattr(getattr(order, "_state", None), "db", None) or DEFAULT_DB_ALIAS
     try:
-        transaction.on_commit(report, using=using, robust=True)
+        # The order may live in another database than the default one, which commits on its own.
+        transaction.on_commit(report, using=get_order_database(order), robust=True)
     except TransactionManagementError:
         # Autocommit is off outside of atomic(), where Django cannot tell when the shop commits.
         detail = f"order={_describe_order(order)}: autocommit is off; use transaction.atomic()"
@@ -146,9 +153,17 @@ def track_purchase(
 def record(event: Event, request: HttpRequest | None = None) -> None:
     """Record a finished event: with its request's others, or at once where there is no request.
 
-    Raises InvalidEvent for what is no request.
+    With a request, nothing is recorded without consent, and of crawlers, prefetches and HEAD
+    requests only purchases. Raises InvalidEvent while ``TOPSORT_STRICT`` holds for what is no
+    Impression, Click, Purchase or PageView itself, and for what is no request.
     """
-    _record(event, request, None if request is None else get_collector(request))
+    try:
+        check_event(event)
+        collector = None if request is None else get_collector(request)
+        if not is_unwanted(event, request, collector):
+            _record(event, request, collector)
+    except Exception as error:
+        refuse(getattr(type(event), "kind", "event"), error, request)
 
 
 def set_placement(request: HttpRequest, **fields: Unpack[PlacementFields]) -> None:
@@ -163,7 +178,7 @@ def set_placement(request: HttpRequest, **fields: Unpack[PlacementFields]) -> No
         # Ids are read at once: a list of them may be an iterator, which can be read once.
         collector.placement = read_placement(collector, cast("dict[str, Any]", fields))
     except Exception as error:
-        refuse("impressions", error)
+        refuse("placement", error, request)
 
 
 def build_click(
@@ -174,13 +189,6 @@ def build_click(
     Raises InvalidEvent for wrong data.
     """
     return _build_interaction(Click, request, collector, product, fields)
-
-
-def refuse(kind: str, error: Exception) -> None:
-    """Raise ``error`` while ``TOPSORT_STRICT`` holds; else log and count it."""
-    if topsort_settings.is_strict:
-        raise error
-    _reporter.refused(kind, error)
 
 
 def _track_interaction(
@@ -205,7 +213,11 @@ def _build_interaction(
     check_names(fields, ARGUMENTS[event_class])
     bid_id = fields["resolved_bid_id"] = fields.get("resolved_bid_id") or None
     entity_type = fields.pop("entity_type", "product")
-    if bid_id is None and product is not None and "entity" not in fields:
+    if bid_id is None and fields.get("entity") is None:
+        if product is None:
+            raise InvalidEvent(
+                "product", None, "it must be given where there is no resolved_bid_id"
+            )
         # Beside a bid Topsort disregards the entity, so it is left out.
         fields["entity"] = build_entity(collector, product, entity_type)
         if fields["entity"] is None:
@@ -220,9 +232,10 @@ def _record(event: Event, request: HttpRequest | None, collector: Collector | No
     if event_recorded.receivers:
         try:
             event_recorded.send_robust(sender=type(event), event=event, request=request)
-        except Exception:
+        except Exception as error:
             # An async receiver cannot be waited for on an event loop's own thread.
-            logger.exception("event_recorded not announced kind=%s", event.kind)
+            key, said = ("event_recorded", event.kind), "event_recorded not announced kind=%s"
+            log_safely(logging.ERROR, key, said, event.kind, error=error)
     if collector is None:
         deliver_safely([event])
     else:
@@ -232,6 +245,9 @@ def _record(event: Event, request: HttpRequest | None, collector: Collector | No
 def _report_purchase(order: Any, request: HttpRequest | None, opaque_user_id: str | None) -> None:
     if order is None:
         raise InvalidEvent("order", None, "it must be an order, or a Purchase")
+    if opaque_user_id is not None and not 0 < len(opaque_user_id) <= MAX_SHOPPER_ID:
+        rule = f"it must have 1 to {MAX_SHOPPER_ID} characters"
+        raise InvalidEvent("opaque_user_id", opaque_user_id, rule)
     if isinstance(order, Purchase):
         if opaque_user_id is not None:
             order = msgspec.structs.replace(order, opaque_user_id=opaque_user_id)
@@ -263,11 +279,13 @@ def _report_purchase(order: Any, request: HttpRequest | None, opaque_user_id: st
     if purchase.channel is None:
         channel: Any = topsort_settings.TOPSORT_CHANNEL
         purchase = msgspec.structs.replace(purchase, channel=channel)
-    record(purchase, request)
+    # Not by record(): whether the shopper may be tracked was said at the order, and the request may
+    # be a bank's, which cannot say it.
+    _record(purchase, request, None if request is None else get_collector(request))
 
 
 def _describe_order(order: Any) -> str:
     try:
-        return get_order_key(order)[:64] or type(order).__name__
+        return show_key(get_order_key(order)) or type(order).__name__
     except Exception:
         return type(order).__name__

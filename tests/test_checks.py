@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import UserDict
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ from django_topsort.backends import locmem
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.conf import SETTINGS
 from django_topsort.middleware import TopsortMiddleware
+from django_topsort.purchases.reader import OrderReader
+from tests.shop.models import Product
 
 PACKAGE = Path(conf.__file__).resolve().parent
 KEY = "TSE_the-key-of-these-tests"
@@ -34,6 +37,7 @@ LOCMEM = "django_topsort.backends.locmem.EventBackend"
 OURS = "django_topsort.middleware.TopsortMiddleware"
 COMMON = "django.middleware.common.CommonMiddleware"
 SENDING = {"TOPSORT_BACKENDS": {"default": THREAD}}
+TO_A_FILE = {"TOPSORT_BACKENDS": {"default": "django_topsort.backends.filebased.EventBackend"}}
 HERE = __name__
 
 
@@ -48,6 +52,14 @@ class AsyncReader:
 
 
 fail_to_return_a_key = partial(pytest.fail, "a check called the function that returns the key")
+
+
+class NoReader:
+    """A class that can be called, and whose instances cannot."""
+
+
+class Reader(OrderReader):
+    """Calls an order what the package's own reader does."""
 
 
 class NoBackend:
@@ -212,7 +224,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E021", {"TOPSORT_QUEUE_SIZE": 0}, "1 or more", "TOPSORT_QUEUE_SIZE = 50000"),
     ("E022", {"TOPSORT_QUEUE_BYTES": "32 MiB"}, "1 or more", "TOPSORT_QUEUE_BYTES = 33554432"),
     ("E023", {"TOPSORT_FLUSH_INTERVAL": -1}, "seconds", "TOPSORT_FLUSH_INTERVAL = 0.5"),
-    ("E024", {"TOPSORT_CONNECTIONS": 2.5}, "whole number", "TOPSORT_CONNECTIONS = 8"),
+    ("E024", {"TOPSORT_CONNECTIONS": 65}, "from 1 to 64; each is a", "TOPSORT_CONNECTIONS = 8"),
     ("E025", {"TOPSORT_SHUTDOWN_TIMEOUT": None}, "seconds", "TOPSORT_SHUTDOWN_TIMEOUT = 5.0"),
     ("E026", {"TOPSORT_FILE_PATH": 1}, "the path of a file", "TOPSORT_FILE_PATH = None"),
     ("E027", {"TOPSORT_CURRENCY": "€"}, "three letters", "TOPSORT_CURRENCY = None"),
@@ -237,6 +249,18 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         {"TOPSORT_COOKIE_SAMESITE": "None"},
         "without Secure",
         "TOPSORT_COOKIE_SECURE = True",
+    ),
+    (
+        "E040",
+        {"TOPSORT_ORDER_READER": f"{HERE}.NoReader"},
+        f"'{HERE}.NoReader' is a class that reads no order",
+        "has __call__(self, order): write a subclass of django_topsort.purchases.reader",
+    ),
+    (
+        "E041",
+        {**TO_A_FILE, "TOPSORT_FILE_PATH": "/no/such/folder/events.jsonl"},
+        "its folder does not exist",
+        "Make the folder '/no/such/folder'",
     ),
 ]
 
@@ -290,7 +314,10 @@ def test_defaults_with_a_key_pass_in_production(settings: Settings) -> None:
         ("TOPSORT_TIMEOUT", [0.5, 2]),
         ("TOPSORT_FLUSH_INTERVAL", 0),
         ("TOPSORT_SHUTDOWN_TIMEOUT", 0.0),
+        ("TOPSORT_CONNECTIONS", 1),
+        ("TOPSORT_CONNECTIONS", 64),
         ("TOPSORT_FILE_PATH", Path("events.jsonl")),
+        ("TOPSORT_FILE_PATH", "/no/such/folder/of-a-backend-that-is-not-in-use"),
         ("TOPSORT_CURRENCY", "eur"),
         ("TOPSORT_CHANNEL", "instore"),
         ("TOPSORT_CATEGORY_FIELD", "categoryId"),
@@ -300,6 +327,9 @@ def test_defaults_with_a_key_pass_in_production(settings: Settings) -> None:
         ("TOPSORT_COOKIE_DOMAIN", ".shop.example"),
         ("TOPSORT_COOKIE_SAMESITE", "strict"),
         ("TOPSORT_ORDER_READER", None),
+        ("TOPSORT_ORDER_READER", Reader),
+        ("TOPSORT_ORDER_READER", f"{HERE}.Reader"),
+        ("TOPSORT_ORDER_READER", give_key),
         ("TOPSORT_CONSENT", give_key),
         ("TOPSORT_API_URL", "https://[2001:db8::1]:8443"),
         ("TOPSORT_API_KEY", fail_to_return_a_key),
@@ -436,6 +466,40 @@ def test_async_call_of_an_object_is_an_error(hook: object, settings: Settings) -
     settings.TOPSORT_ORDER_READER = hook
 
     assert get_ids(run()) == ["E017"]
+
+
+@pytest.mark.parametrize("hook", [Product, f"{HERE}.NoReader"])
+def test_class_that_reads_no_order_is_an_error(hook: object, settings: Settings) -> None:
+    settings.TOPSORT_ORDER_READER = hook
+
+    assert get_ids(run()) == ["E040"]
+
+
+def test_hint_for_a_reader_speaks_of_classes(settings: Settings) -> None:
+    settings.TOPSORT_ORDER_READER = "shop.no_such.Reader"
+    settings.TOPSORT_CONSENT = "shop.no_such.consent"
+
+    hints = {message.msg.split(":")[0]: str(message.hint) for message in run()}
+
+    assert hints == {
+        "TOPSORT_ORDER_READER": (
+            'Write TOPSORT_ORDER_READER = "shop.topsort.Reader", the path of a module and the name'
+            " of a class or a function in it, or the class or the function itself."
+        ),
+        "TOPSORT_CONSENT": (
+            'Write TOPSORT_CONSENT = "shop.topsort.function", the path of a module and the name'
+            " of a function in it, or the function itself."
+        ),
+    }
+
+
+def test_hook_that_is_a_switch_is_told_what_it_is_not(settings: Settings) -> None:
+    settings.TOPSORT_CONSENT = True
+
+    (message,) = run()
+
+    assert get_ids([message]) == ["E016"]
+    assert message.msg == "TOPSORT_CONSENT: True is no function and no dotted path."
 
 
 @pytest.mark.parametrize(
@@ -600,6 +664,60 @@ def test_backends_own_checks_are_collected_once(settings: Settings) -> None:
     settings.TOPSORT_BACKENDS = {"default": path, "clicks": path}
 
     assert get_ids(run()) == ["E012"]
+
+
+def test_file_in_a_folder_that_takes_it_passes(settings: Settings, tmp_path: Path) -> None:
+    set_all(settings, {**TO_A_FILE, "TOPSORT_FILE_PATH": tmp_path / "events.jsonl"})
+    assert run() == []
+
+    (tmp_path / "events.jsonl").touch()
+    assert run() == []
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_file_that_cannot_be_written_is_an_error(
+    is_there: bool, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events.jsonl"
+    if is_there:
+        path.touch()
+    set_all(settings, {**TO_A_FILE, "TOPSORT_FILE_PATH": str(path)})
+    asked = []
+
+    def refuse(path: object, mode: int) -> bool:
+        asked.append(path)
+        return False
+
+    # To the superuser, as whom tests may run, every file is open.
+    monkeypatch.setattr(os, "access", refuse)
+    (message,) = run()
+
+    assert get_ids([message]) == ["E041"]
+    assert "it cannot be written" in message.msg
+    assert asked == [path if is_there else tmp_path]
+
+
+class UnreadablePath:
+    def __fspath__(self) -> str:
+        raise RuntimeError("the disk is away")
+
+
+@pytest.mark.parametrize("what", ["folder", "in a file", "class"])
+def test_what_is_no_file_of_a_folder_is_an_error(
+    what: str, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    path = {"folder": tmp_path, "in a file": tmp_path / "file" / "f", "class": UnreadablePath()}
+    set_all(settings, {**TO_A_FILE, "TOPSORT_FILE_PATH": path[what]})
+
+    assert get_ids(run()) == ["E041"]
+
+
+def test_no_path_of_a_file_makes_the_check_raise(settings: Settings) -> None:
+    set_all(settings, TO_A_FILE)
+    for value in NASTY:
+        settings.TOPSORT_FILE_PATH = value
+        assert {"E012", "E015", "E026", "E041"}.issuperset(get_ids(run()))
 
 
 def test_check_of_a_backend_that_returns_no_list_is_an_error(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +19,9 @@ from django_topsort.clicks import (
     MAX_TOKEN,
     SALT,
     ClickClaim,
+    _say_no_seconds,
     claim_click,
+    get_seconds,
     is_safe_target,
     read_click,
     sign_click,
@@ -384,3 +387,31 @@ def test_id_of_a_click_tells_neither_link_nor_shopper() -> None:
     assert len(store._cache) == 1
     assert "link-1" not in str(store._cache)
     assert "shopper-1" not in str(store._cache)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [(60, 60), ("60", 60), (60.5, 60), (timedelta(minutes=1), 60), (-1, -1)],
+)
+def test_seconds_are_read_in_many_forms(given: Any, seconds: int) -> None:
+    with override_settings(TOPSORT_CLICK_MAX_AGE=given):
+        assert get_seconds("TOPSORT_CLICK_MAX_AGE") == seconds
+
+
+@pytest.mark.parametrize("given", ["a week", "", None, float("nan"), float("inf"), []])
+def test_setting_that_says_no_seconds_counts_as_the_default(
+    given: Any, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    _say_no_seconds.cache_clear()
+    with override_settings(TOPSORT_CLICK_MAX_AGE=given, TOPSORT_CLICK_WINDOW=given):
+        token = sign_click("/", FIELDS)
+        clock.now += 604800 - 1
+        assert read_click(token).target == "/"
+        assert claim_click("link-of-no-seconds", "shopper-1")
+        clock.now += 2
+        assert refuse(token) == "expired"
+
+    assert [line.getMessage().split(" given=")[0] for line in caplog.records] == [
+        "setting not usable name=TOPSORT_CLICK_MAX_AGE",
+        "setting not usable name=TOPSORT_CLICK_WINDOW",
+    ]

@@ -119,7 +119,7 @@ def test_hook_is_a_function_or_the_path_of_one(value: object, settings: Settings
 
 @pytest.mark.parametrize(
     "value",
-    ["", "consent", "no.such.module", f"{HERE}.no_such_name", ".consent", "..a", 5, ["a.b"]],
+    ["", "consent", "no.such.module", f"{HERE}.no_such_name", ".consent", "..a"],
 )
 def test_hook_that_cannot_be_imported_is_named(value: object, settings: Settings) -> None:
     settings.TOPSORT_CONSENT = value
@@ -130,6 +130,17 @@ def test_hook_that_cannot_be_imported_is_named(value: object, settings: Settings
     assert f"TOPSORT_CONSENT: {value!r} cannot be imported" in str(raised.value)
     assert str(raised.value).endswith("; write a dotted path")
     assert raised.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("value", [True, 5, ["a.b"]])
+def test_hook_that_is_no_function_and_no_path_is_named(value: object, settings: Settings) -> None:
+    settings.TOPSORT_CONSENT = value
+
+    with pytest.raises(TopsortConfigurationError) as raised:
+        topsort_settings.get_hook("TOPSORT_CONSENT")
+
+    said = f"TOPSORT_CONSENT: {value!r} is no function and no dotted path; write one of them"
+    assert str(raised.value) == said
 
 
 def test_hook_whose_module_fails_is_named(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +29,16 @@ from django_topsort.delivery import (
 )
 from django_topsort.events import EVENT_KINDS, Event
 from django_topsort.exceptions import TopsortConfigurationError
-from django_topsort.signals import events_dropped
-from tests.sending.engine import Heard, build_event, build_events, get_ids, wait_until
+from django_topsort.signals import events_delivered, events_dropped
+from django_topsort.tracking import record
+from tests.logs import handle_log
+from tests.sending.engine import (
+    Heard,
+    build_event,
+    build_events,
+    get_ids,
+    wait_until,
+)
 
 LOCMEM = "django_topsort.backends.locmem.EventBackend"
 DUMMY = "django_topsort.backends.dummy.EventBackend"
@@ -162,6 +173,20 @@ def test_path_that_leads_to_no_backend_is_refused(settings: Any, path: Any, mess
         get_backend()
 
 
+def test_path_whose_module_fails_is_refused(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "topsort_backend_that_fails.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings.TOPSORT_BACKENDS = {"default": "topsort_backend_that_fails.EventBackend"}
+
+    with pytest.raises(TopsortConfigurationError) as caught:
+        get_backend()
+
+    said = "'topsort_backend_that_fails.EventBackend' cannot be imported (division by zero)"
+    assert said in str(caught.value)
+
+
 @pytest.mark.parametrize("backends", [{}, {"default": ""}, {"default": None}])
 def test_missing_default_is_refused(settings: Any, backends: dict[str, Any]) -> None:
     settings.TOPSORT_BACKENDS = backends
@@ -221,6 +246,84 @@ def test_deliver_safely_counts_what_has_no_backend(
     assert get_figures() == (recorded + 2, waiting)
     assert accounts.get_counts()["impressions"]["reasons"]["no_backend"] == before + 2
     assert "no backend events=2" in caplog.text
+
+
+def test_failures_are_logged_once_a_minute(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    use(settings, default="Failing")
+    get_backend()
+    for _ in range(50):
+        deliver_safely([build_event()])
+        flush(0.0)
+    settings.TOPSORT_BACKENDS = {"default": "nowhere.EventBackend"}
+    for _ in range(50):
+        deliver_safely([build_event()])
+
+    tracebacks = [line.getMessage() for line in caplog.records if line.exc_info]
+    assert [said.split(" ")[:2] for said in tracebacks] == [
+        ["backend", "failed"],
+        ["flush", "failed"],
+        ["no", "backend"],
+    ]
+    assert len(caplog.records) == 5  # and one for each reason of a drop
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
+@pytest.mark.parametrize("backend", ["Failing", "Remembering", "Blocking", "nowhere.EventBackend"])
+@pytest.mark.parametrize("kind", EVENT_KINDS)
+def test_log_handler_that_records_ends(settings: Any, kind: str, backend: str, level: int) -> None:
+    numbers = itertools.count()
+    lines: list[str] = []
+
+    def record_line(line: logging.LogRecord) -> None:
+        lines.append(line.getMessage())
+        record(build_event(kind, f"line-{next(numbers)}"))
+
+    recorded, waiting = get_figures(kind)
+    use(settings, default=backend)
+    with handle_log(record_line, level):
+        deliver_safely([build_event(kind)])
+
+    assert get_figures(kind) == (recorded + len(lines) + 1, waiting)
+    assert len(lines) < 50
+
+
+def test_event_that_is_recorded_by_a_receiver_is_delivered(settings: Any) -> None:
+    use(settings, default="Remembering")
+
+    def record_more(events: list[Event], **facts: object) -> None:
+        record(build_event("clicks", "more"))
+
+    events_delivered.connect(record_more)
+    try:
+        deliver_safely([build_event()])
+    finally:
+        events_delivered.disconnect(record_more)
+
+    assert Remembering.taken == ["i-1", "more"]
+
+
+def test_log_handler_that_raises_costs_no_figure(settings: Any) -> None:
+    def fail(line: logging.LogRecord) -> None:
+        raise ZeroDivisionError
+
+    use(settings, default="Failing")
+    before = accounts.get_counts()
+    with handle_log(fail, logging.DEBUG):
+        deliver_safely([build_event(kind) for kind in EVENT_KINDS])
+        assert not flush(0.0)
+
+    after = accounts.get_counts()
+    for kind in EVENT_KINDS:
+        assert after[kind]["dropped"] - before[kind]["dropped"] == 1
+        assert after[kind]["waiting"] == before[kind]["waiting"]
+
+
+def test_what_is_no_event_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    events: Any = [None]
+
+    deliver_safely(events)
+
+    assert "not delivered events=1" in caplog.text
 
 
 # On an event loop

@@ -157,3 +157,36 @@ def test_error_survives_the_way_to_another_process(error: Exception) -> None:
 def test_description_is_short_and_never_fails(value: object, text: str) -> None:
     assert describe(value) == text
     assert len(describe(value)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (InvalidRequest(status=400), "Topsort refused what was sent."),
+        (PayloadTooLarge(status=413), "The request is too large for api.example:8443,"),
+        (AuthenticationFailed(status=401), "Topsort does not accept the key in TOPSORT_API_KEY"),
+        (EndpointNotFound(status=404), "There is no Events API at https://api.example:8443/e."),
+        (RedirectRefused(status=301), "https://api.example:8443/e redirects to another address."),
+        (TlsFailed(), "No safe connection to api.example:8443:"),
+        (RateLimited(status=429), "Topsort takes no more requests for now."),
+        (ServerUnavailable(status=503), "Topsort cannot take events at the moment."),
+        (UnexpectedAnswer(status=200), "https://api.example:8443/e answered as no Events API"),
+        (NoAnswer("ConnectionError"), "The connection to api.example:8443 broke off."),
+        (NoAnswer("A < NameResolutionError"), "The name api.example:8443 has no address"),
+        (NoAnswer("ConnectTimeout < B"), "within TOPSORT_TIMEOUT = (3, 10) (seconds)"),
+        (NoAnswer("ReadTimeout"), "api.example:8443 took the connection, but did not answer"),
+        (NoAnswer("A < ConnectionRefusedError"), "api.example:8443 refuses the connection"),
+    ],
+)
+def test_api_error_explains_itself(error: ApiError, said: str) -> None:
+    text = error.explain("https://api.example:8443/e", (3, 10))
+
+    assert said in text
+    assert "\n" not in text
+    assert "{" not in text
+
+
+def test_every_api_error_has_an_explanation_of_its_own() -> None:
+    texts = {error_class.explanation for error_class in REMEDIES}
+
+    assert len(texts | {ApiError.explanation}) == len(REMEDIES) + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +15,8 @@ from django.utils.safestring import mark_safe
 
 from django_topsort.backends.locmem import outbox
 from django_topsort.collector import Collector
-from django_topsort.events import Placement
+from django_topsort.events import Entity, Placement
+from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import (
     CLICK_FIELDS,
     EVENT_FIELDS,
@@ -22,7 +25,7 @@ from django_topsort.facts import (
     get_collector,
     get_request_shopper,
 )
-from django_topsort.tracking import track_impression, track_pageview
+from django_topsort.tracking import set_placement, track_impression, track_pageview
 from tests.shop.models import Product
 
 UUID_ID = UUID("0190d8f2-0000-7000-8000-000000000000")
@@ -205,3 +208,57 @@ def test_missing_variables_of_a_template_are_absent(request_: HttpRequest) -> No
 
     assert event is not None
     assert event.placement == Placement(path="/shoes/")
+
+
+def endless() -> Iterator[str]:
+    return map("shoe-{}".format, itertools.count(1))
+
+
+@pytest.mark.parametrize("product_id", [None, lambda product: None])
+@pytest.mark.parametrize(
+    ("field", "track"),
+    [
+        ("placement.category_ids", lambda r: track_impression(r, "1", category_ids=endless())),
+        ("page.value", lambda r: track_pageview(r, "cart", value=endless())),
+        ("page.value", lambda r: track_pageview(r, "cart", value=(Product() for _ in endless()))),
+        ("page.value", lambda r: track_pageview(r, "category", value=endless())),
+        ("placement.category_ids", lambda r: set_placement(r, category_ids=endless())),
+    ],
+)
+def test_endless_list_is_refused(
+    request_: HttpRequest,
+    field: str,
+    track: Callable[[HttpRequest], object],
+    product_id: Callable[[object], None] | None,
+) -> None:
+    with (
+        override_settings(TOPSORT_STRICT=True, TOPSORT_PRODUCT_ID=product_id),
+        pytest.raises(InvalidEvent, match="it must hold at most") as caught,
+    ):
+        track(request_)
+
+    assert caught.value.field == field
+
+
+def test_list_of_as_many_as_are_allowed_is_read(request_: HttpRequest) -> None:
+    event = track_impression(request_, "1", category_ids=itertools.islice(endless(), 100))
+
+    assert event is not None
+    assert event.placement is not None
+    assert len(event.placement.category_ids or ()) == 100
+
+
+@pytest.mark.parametrize("hook", [None, "tests.test_facts.get_sku"])
+def test_lazy_text_is_a_product(request_: HttpRequest, hook: str | None) -> None:
+    with override_settings(TOPSORT_PRODUCT_ID=hook, TOPSORT_STRICT=True):
+        impression = track_impression(request_, lazystr("shoe-1"), product_id=lazystr("shoe-2"))
+        vendor = track_impression(request_, lazystr("v-1"), entity_type="vendor")
+        cart = track_pageview(request_, "cart", value=[lazystr("shoe-1"), "shoe-2"])
+
+    assert impression is not None
+    assert impression.entity == Entity(id="shoe-1", type="product")
+    assert impression.placement == Placement(path="/shoes/", product_id="shoe-2")
+    assert vendor is not None
+    assert vendor.entity == Entity(id="v-1", type="vendor")
+    assert cart is not None
+    assert cart.page.value == ("shoe-1", "shoe-2")

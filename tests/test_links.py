@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.http import HttpRequest
-from django.test import RequestFactory, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.utils.functional import lazystr
 
 from django_topsort.backends.locmem import outbox
@@ -88,6 +88,32 @@ def test_link_to_elsewhere_is_left_as_it_is(
     assert drops == [("clicks", "invalid", 1)]
 
 
+class Unprintable:
+    """Has no text."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+def test_link_to_what_has_no_text_breaks_no_page(
+    request_: HttpRequest, drops: list[tuple[str, str, int]]
+) -> None:
+    assert build_click_url(request_, Unprintable(), "shoe-1") == ""
+    assert drops == [("clicks", "invalid", 1)]
+    with override_settings(TOPSORT_STRICT=True), pytest.raises(ZeroDivisionError):
+        build_click_url(request_, Unprintable(), "shoe-1")
+
+
+@pytest.mark.parametrize("hosts", [None, 5, "brand.example"])
+def test_link_of_this_site_does_without_a_list_of_hosts(request_: HttpRequest, hosts: Any) -> None:
+    with override_settings(TOPSORT_CLICK_HOSTS=hosts, TOPSORT_STRICT=True):
+        url = build_click_url(request_, "/shoe/1/", "shoe-1")
+
+        assert follow_click(request_, url.removeprefix(PREFIX)) == "/shoe/1/"
+        with pytest.raises(InvalidEvent):
+            build_click_url(request_, "https://brand.example/", "1")
+
+
 def test_link_of_a_secure_page_leads_to_no_insecure_one() -> None:
     request = RequestFactory().get("/", secure=True, headers=BROWSER)
 
@@ -161,6 +187,7 @@ def test_link_with_wrong_data_leads_straight_on(
     assert build_click_url(request_, "/shoe/1/", "shoe-1", **fields) == "/shoe/1/"
     assert drops == [("clicks", "invalid", 1)]
     assert f"field={field} " in caplog.text
+    assert " path=/shoes/: " in caplog.text
     with override_settings(TOPSORT_STRICT=True), pytest.raises(InvalidEvent) as caught:
         build_click_url(request_, "/shoe/1/", "shoe-1", **fields)
     assert caught.value.field == field
@@ -226,6 +253,22 @@ def test_followed_link_of_another_release_leads_on(
     assert outbox == []
     assert drops == [("clicks", "invalid", 1)]
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content", [{"resolvedBidId": "bid-1", "colour": "x"}, {"channel": "x"}, {}]
+)
+def test_log_of_a_followed_link_does_not_hold_its_token(
+    content: dict[str, Any], client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = sign_click("/shoe/1/", content)
+
+    response = client.get(f"{PREFIX}{token}", headers=BROWSER)
+
+    assert response["Location"] == "/shoe/1/"
+    assert "left out kind=clicks" in caplog.text
+    assert " path=/topsort/click/<str:token>" in caplog.text
+    assert token not in caplog.text
 
 
 @pytest.mark.parametrize("name", ["TOPSORT_CONSENT", "TOPSORT_USER_ID"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory, override_settings
+from django.utils.cache import patch_cache_control
 
 from django_topsort.accounts import accounts
 from django_topsort.backends.locmem import outbox
 from django_topsort.middleware import TopsortMiddleware
 from django_topsort.tracking import track_impression, track_pageview
+from tests.logs import handle_log
 from tests.pages import BlockingBackend, RaisingBackend, record_all
 
 pytestmark = pytest.mark.urls("tests.pages")
@@ -278,7 +281,7 @@ def test_purchases_of_a_request_that_nobody_sees_are_kept(
 def test_no_cookie_without_consent(client: Client) -> None:
     response = client.get("/plain/")
 
-    assert get_kinds() == ["purchases"]
+    assert get_kinds() == []
     assert response.cookies == {}
 
 
@@ -353,9 +356,103 @@ def test_no_cookie_where_a_hook_knows_the_shopper(client: Client) -> None:
 def test_cookie_that_cannot_be_set_breaks_no_page(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert client.get("/plain/").status_code == 200
-    assert get_kinds() == ALL_KINDS
-    assert "cookie not set" in caplog.text
+    for _ in range(3):
+        response = client.get("/plain/")
+        assert response.status_code == 200
+        assert response.cookies == {}
+        assert response["Vary"] == "Cookie"
+    assert get_kinds() == ALL_KINDS * 3
+    (line,) = caplog.records  # and not 3 tracebacks
+    assert "cookie not set" in line.getMessage()
+    assert line.exc_info is not None
+
+
+def show(respond: Callable[[HttpResponse], object]) -> HttpResponse:
+    """Return what goes out of a page that tracks, and does something to its response."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        track_pageview(request)
+        response = HttpResponse("page")
+        respond(response)
+        return response
+
+    response = TopsortMiddleware(view)(RequestFactory(headers=BROWSER).get("/"))
+    assert isinstance(response, HttpResponse)
+    return response
+
+
+def test_cookie_that_the_view_deletes_stays_deleted() -> None:
+    response = show(lambda response: response.delete_cookie("tsuid"))
+
+    assert response.cookies["tsuid"]["max-age"] == 0
+    assert response.cookies["tsuid"].value == ""
+    assert get_kinds() == ["pageviews"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"private"}),
+        ({"max_age": 600}, {"max-age=600", "private"}),
+        ({"public": True, "max_age": 600}, {"max-age=600", "private"}),
+        ({"no_store": True}, {"no-store"}),
+        ({"private": True, "max_age": 5}, {"private", "max-age=5"}),
+    ],
+)
+def test_response_with_the_cookie_is_in_no_shared_cache(
+    given: dict[str, Any], expected: set[str]
+) -> None:
+    def cache(response: HttpResponse) -> None:
+        if given:
+            patch_cache_control(response, **given)
+
+    assert set(show(cache)["Cache-Control"].split(", ")) == expected
+
+
+@override_settings(
+    MIDDLEWARE=[
+        OURS,
+        "django.middleware.cache.UpdateCacheMiddleware",
+        "django.middleware.cache.FetchFromCacheMiddleware",
+    ]
+)
+def test_page_that_django_caches_is_in_no_shared_cache_with_the_cookie(client: Client) -> None:
+    response = client.get("/plain/")
+
+    assert "tsuid" in response.cookies
+    assert "private" in response["Cache-Control"]
+
+
+def test_page_without_the_cookie_may_be_cached(client: Client) -> None:
+    assert "Cache-Control" not in client.get("/nothing/").headers
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
+@pytest.mark.parametrize("url", ["/plain/", "/503/"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"TOPSORT_BACKENDS": {"default": f"{RaisingBackend.__module__}.RaisingBackend"}},
+        {"TOPSORT_BACKENDS": {"default": "nowhere.EventBackend"}},
+        {"TOPSORT_COOKIE_SAMESITE": "Sometimes"},
+    ],
+)
+def test_log_handler_that_raises_breaks_no_page(
+    client: Client, settings: dict[str, Any], url: str, level: int
+) -> None:
+    before = accounts.get_counts()
+    with override_settings(**settings), handle_log(fail, level):
+        assert client.get(url).status_code == (200 if url == "/plain/" else 503)
+
+    after = accounts.get_counts()
+    for kind in ALL_KINDS:
+        assert after[kind]["recorded"] - before[kind]["recorded"] == 1
+        assert after[kind]["waiting"] <= before[kind]["waiting"]
+
+
+def fail(line: logging.LogRecord) -> None:
+    raise ZeroDivisionError
 
 
 @override_settings(MIDDLEWARE=[])

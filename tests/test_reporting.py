@@ -17,13 +17,15 @@ from django_topsort.accounts import accounts
 from django_topsort.events import Event, Impression
 from django_topsort.exceptions import (
     AuthenticationFailed,
+    EndpointNotFound,
     InvalidEvent,
     InvalidRequest,
     NoAnswer,
     RateLimited,
 )
-from django_topsort.reporting import MAX_KEYS, QUIET_SECONDS, LogLimit, Reporter
+from django_topsort.reporting import MAX_IDS, MAX_KEYS, QUIET_SECONDS, LogLimit, Reporter
 from django_topsort.signals import events_delivered, events_dropped, events_rejected
+from tests.logs import handle_log
 from tests.strategies import build_full_events
 
 IMPRESSION, CLICK, PURCHASE, PAGEVIEW = build_full_events()
@@ -94,6 +96,10 @@ def counted() -> Callable[[str], dict[str, int]]:
 Counted = Callable[[str], dict[str, int]]
 
 
+def build_purchases(*numbers: int) -> list[Event]:
+    return [msgspec.structs.replace(PURCHASE, id=f"order-{number}") for number in numbers]
+
+
 def get_lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [
         (record.levelname, record.getMessage())
@@ -151,12 +157,32 @@ def test_rejected_events_are_logged_and_purchases_as_an_error(
 ) -> None:
     report.rejected(ALL, InvalidRequest("no such bid", status=400, err_code="bad_request"))
 
-    said = "error=status=400 errCode=bad_request no such bid left_out=0"
+    said = "error=status=400 errCode=bad_request no such bid"
+    ids = f"count=1 ids={PURCHASE.id}"
     assert get_lines(caplog) == [
         ("WARNING", f"rejected kind=clicks {said}"),
         ("WARNING", f"rejected kind=impressions {said}"),
         ("WARNING", f"rejected kind=pageviews {said}"),
-        ("ERROR", f"rejected kind=purchases {said}"),
+        ("ERROR", f"rejected kind=purchases {said} {ids}"),
+    ]
+
+
+def test_rejected_purchases_are_each_named(
+    report: Reporter, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = InvalidRequest("no", status=400, err_code="bad", doc_url="https://docs.example/bad")
+    for numbers in ((1,), (2, 3), (3, 1), (4, 3, 4)):
+        report.rejected([CLICK, *build_purchases(*numbers)], error)
+    clock.now += 61
+    report.rejected(build_purchases(1), error)
+
+    said = "error=status=400 errCode=bad no docUrl=https://docs.example/bad"
+    assert [line for _, line in get_lines(caplog)] == [
+        f"rejected kind=clicks {said}",
+        f"rejected kind=purchases {said} count=1 ids=order-1",
+        f"rejected kind=purchases {said} count=2 ids=order-2,order-3",
+        f"rejected kind=purchases {said} count=1 ids=order-4",
+        f"rejected kind=purchases {said} count=1 ids=order-1 left_out=1",
     ]
 
 
@@ -195,11 +221,46 @@ def test_dropped_purchases_are_logged_as_an_error_with_their_numbers(
     purchases = [msgspec.structs.replace(PURCHASE, id=f"order-{n}") for n in range(12)]
     report.dropped([*purchases, IMPRESSION], "shutdown")
 
-    numbers = ",".join(f"order-{n}" for n in range(10))
+    numbers = ",".join(f"order-{n}" for n in range(12))
     assert get_lines(caplog) == [
-        ("ERROR", f"dropped kind=purchases reason=shutdown count=12 ids={numbers} left_out=0"),
-        ("WARNING", "dropped kind=impressions reason=shutdown count=1 ids=- left_out=0"),
+        ("ERROR", f"dropped kind=purchases reason=shutdown count=12 ids={numbers}"),
+        ("WARNING", "dropped kind=impressions reason=shutdown count=1"),
     ]
+
+
+def test_dropped_purchases_are_each_named(
+    report: Reporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    report.dropped(build_purchases(1), "queue_full")
+    report.dropped(build_purchases(1, 2), "queue_full")
+    report.dropped(build_purchases(2), "shutdown")
+
+    assert [line for _, line in get_lines(caplog)] == [
+        "dropped kind=purchases reason=queue_full count=1 ids=order-1",
+        "dropped kind=purchases reason=queue_full count=1 ids=order-2",
+        "dropped kind=purchases reason=shutdown count=1 ids=order-2",
+    ]
+
+
+def test_many_lost_purchases_are_named_in_several_lines(
+    report: Reporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    report.dropped(build_purchases(*range(2 * MAX_IDS + 1)), "shutdown")
+
+    lines = [line for _, line in get_lines(caplog)]
+    named = [name for line in lines for name in line.partition("ids=")[2].split(",")]
+    assert named == [f"order-{number}" for number in range(2 * MAX_IDS + 1)]
+    assert [line.split()[3] for line in lines] == ["count=50", "count=50", "count=1"]
+
+
+def test_number_of_a_lost_purchase_makes_no_line_of_its_own(
+    report: Reporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    report.dropped([msgspec.structs.replace(PURCHASE, id="7\nforged " + "x" * 500)], "shutdown")
+
+    ((_, line),) = get_lines(caplog)
+    assert "ids=7\\nforged xxx" in line
+    assert len(line) < 300
 
 
 def test_nothing_is_said_of_no_events(report: Reporter, caplog: pytest.LogCaptureFixture) -> None:
@@ -233,8 +294,24 @@ def test_wrong_data_is_counted_announced_and_logged_without_its_value(
         {"sender": Backend, "kind": "impressions", "count": 1, "reason": "invalid", "events": []}
     ]
     assert counted("impressions") == {"recorded": 1, "dropped invalid": 1}
-    said = "field=placement.path given=str: - left_out=0"
+    said = "field=placement.path given=str: -"
     assert get_lines(caplog) == [("ERROR", f"left out kind=impressions reason=invalid {said}")]
+
+
+def test_path_of_wrong_data_is_logged_in_one_line(
+    report: Reporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = "/a\r\nforged" + "\u2028" * 500
+    report.refused("impressions", InvalidEvent("id", "", "no"))
+    report.refused("pageviews", InvalidEvent("id", "", "no"), "/kitchen/")
+    report.refused("clicks", InvalidEvent("id", "", "no"), path)
+
+    nowhere, first, second = [line for _, line in get_lines(caplog)]
+    assert first == "left out kind=pageviews reason=invalid field=id given=str path=/kitchen/: no"
+    assert nowhere == "left out kind=impressions reason=invalid field=id given=str: no"
+    path = second.partition("path=")[2].removesuffix(": no")
+    assert path.startswith(r"/a\r\nforged\u2028\u2028")
+    assert len(path) == 200
 
 
 def test_error_of_the_shops_own_code_is_logged_with_its_traceback(
@@ -246,7 +323,7 @@ def test_error_of_the_shops_own_code_is_logged_with_its_traceback(
     ((level, line),) = get_lines(caplog)
     assert (level, line) == (
         "ERROR",
-        "left out kind=clicks reason=invalid error=KeyError left_out=0",
+        "left out kind=clicks reason=invalid error=KeyError",
     )
     exc_info = caplog.records[-1].exc_info
     assert exc_info is not None
@@ -261,8 +338,8 @@ def test_what_is_left_out_is_counted_under_its_reason(
 
     assert counted("purchases") == {"recorded": 2, "dropped no_shopper": 2}
     assert [line for _, line in get_lines(caplog)] == [
-        "left out kind=purchases reason=no_shopper order=1 left_out=0",
-        "left out kind=purchases reason=no_shopper order=2 left_out=0",
+        "left out kind=purchases reason=no_shopper order=1",
+        "left out kind=purchases reason=no_shopper order=2",
     ]
 
 
@@ -272,21 +349,64 @@ def test_what_is_left_out_is_counted_under_its_reason(
 @pytest.mark.parametrize(
     ("error", "level", "said"),
     [
-        (NoAnswer("refused"), "WARNING", "error=NoAnswer no answer refused"),
-        (RateLimited("slow", status=429), "WARNING", "error=RateLimited status=429 slow"),
+        (
+            NoAnswer("refused"),
+            "WARNING",
+            "error=NoAnswer no answer refused: The connection to api.topsort.com broke off.",
+        ),
+        (
+            RateLimited("slow", status=429, doc_url="https://docs.example/slow"),
+            "WARNING",
+            (
+                "error=RateLimited status=429 slow docUrl=https://docs.example/slow:"
+                " Topsort takes no more requests for now."
+            ),
+        ),
         (
             AuthenticationFailed("wrong", status=401),
             "ERROR",
-            "error=AuthenticationFailed status=401 wrong",
+            (
+                "error=AuthenticationFailed status=401 wrong:"
+                " Topsort does not accept the key in TOPSORT_API_KEY"
+            ),
         ),
     ],
 )
-def test_failed_request_is_logged(
+def test_failed_request_is_logged_and_explained(
     report: Reporter, caplog: pytest.LogCaptureFixture, error: Any, level: str, said: str
 ) -> None:
     report.failed(error, 7)
 
-    assert get_lines(caplog) == [(level, f"request failed waiting=7 {said} left_out=0")]
+    ((found, line),) = get_lines(caplog)
+    assert found == level
+    assert line.startswith(f"request failed waiting=7 {said}")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://api.example:8443", "https://api.example:8443"),
+        ("http://fake-api/", "http://fake-api"),
+        ("https://jane:canary@api.example/canary", "https://api.example"),
+        ("https://api.example?key=canary", "https://api.example"),
+        ("canary", "https://"),
+        (None, "https://"),
+    ],
+)
+def test_failed_request_is_explained_with_the_host_alone(
+    report: Reporter,
+    caplog: pytest.LogCaptureFixture,
+    settings: Any,
+    url: Any,
+    shown: str,
+) -> None:
+    settings.TOPSORT_API_URL = url
+
+    report.failed(EndpointNotFound(status=404), 1)
+
+    assert f"There is no Events API at {shown}. " in caplog.text
+    assert "canary" not in caplog.text
 
 
 # One line a minute
@@ -309,8 +429,8 @@ def test_one_line_of_a_reason_and_kind_is_logged_in_a_minute(
     clock.now += 10
     report.dropped([IMPRESSION], "queue_full")
     assert [line for _, line in get_lines(caplog)] == [
-        "dropped kind=impressions reason=queue_full count=1 ids=- left_out=0",
-        "dropped kind=impressions reason=queue_full count=1 ids=- left_out=99",
+        "dropped kind=impressions reason=queue_full count=1",
+        "dropped kind=impressions reason=queue_full count=1 left_out=99",
     ]
 
 
@@ -342,7 +462,7 @@ def test_lines_left_out_are_counted_anew_after_each_line(
         clock.now += 1
 
     assert [line for _, line in get_lines(caplog)] == [
-        "said number=1 left_out=0",
+        "said number=1",
         "said number=1 left_out=59",
         "said number=1 left_out=59",
     ]
@@ -422,8 +542,8 @@ async def test_async_receiver_on_an_event_loop_breaks_nothing(
 
     assert counted("clicks") == {"dropped queue_full": 2}
     assert [line for _, line in get_lines(caplog)] == [
-        "dropped kind=clicks reason=queue_full count=1 ids=- left_out=0",
-        "signal not announced arguments=count,events,kind,reason left_out=0",
+        "dropped kind=clicks reason=queue_full count=1",
+        "signal not announced arguments=count,events,kind,reason",
     ]
 
 
@@ -471,3 +591,14 @@ def test_no_value_of_an_event_and_no_key_is_logged(
     assert canary not in caplog.text
     assert canary not in str([record.args for record in caplog.records])
     assert canary.encode() not in pickle.dumps([record.getMessage() for record in caplog.records])
+
+
+def test_log_handler_that_raises_costs_no_figure() -> None:
+    def break_down(record: logging.LogRecord) -> None:
+        raise OSError("no space left on device")
+
+    before = accounts.get_counts()["clicks"]["delivered"]
+    with handle_log(break_down, logging.DEBUG):
+        Reporter(None).delivered([CLICK])
+
+    assert accounts.get_counts()["clicks"]["delivered"] == before + 1

@@ -296,3 +296,15 @@ def test_cookie_is_not_set_where_the_hook_says_who_it_is() -> None:
         response = visit(build_request(f"tsuid={SHOPPER_ID}"))
 
     assert not response.cookies
+
+
+@pytest.mark.parametrize(
+    "settings", [{"TOPSORT_COOKIE_SAMESITE": "bogus"}, {"TOPSORT_COOKIE_AGE": "a year"}]
+)
+def test_cookie_that_cannot_be_as_the_settings_say_is_not_set(settings: dict[str, Any]) -> None:
+    response = HttpResponse()
+
+    with override_settings(**settings), pytest.raises((ValueError, TypeError)):
+        set_shopper_cookie(build_request(), response, Shopper(SHOPPER_ID, "minted"))
+
+    assert not response.cookies

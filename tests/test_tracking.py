@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from django.dispatch import Signal
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
 
 from django_topsort.accounts import accounts
 from django_topsort.backends.locmem import outbox
 from django_topsort.events import (
+    EVENT_KINDS,
     Click,
     Entity,
     Event,
@@ -25,6 +26,7 @@ from django_topsort.events import (
     Placement,
 )
 from django_topsort.exceptions import InvalidEvent
+from django_topsort.middleware import TopsortMiddleware
 from django_topsort.signals import event_recorded
 from django_topsort.tracking import (
     record,
@@ -32,7 +34,10 @@ from django_topsort.tracking import (
     track_click,
     track_impression,
     track_pageview,
+    track_purchase,
 )
+from tests.logs import handle_log
+from tests.sending.engine import build_event
 from tests.shop.models import Product
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
@@ -286,7 +291,10 @@ view: Any = track_pageview
 place: Any = set_placement
 
 WRONG: list[tuple[str, str, Callable[[HttpRequest], object]]] = [
-    ("impressions", "resolved_bid_id", impress),
+    ("impressions", "product", impress),
+    ("impressions", "product", lambda r: impress(r, None, entity=None, resolved_bid_id="")),
+    ("impressions", "product", lambda r: impress(r, entity_type="vendor")),
+    ("clicks", "product", lambda r: do_click(r, product=None)),
     ("impressions", "product", lambda r: impress(r, "")),
     ("impressions", "product", lambda r: impress(r, Product(name=SECRET))),
     ("impressions", "product", lambda r: impress(r, "", entity_type="vendor")),
@@ -348,8 +356,6 @@ WRONG: list[tuple[str, str, Callable[[HttpRequest], object]]] = [
     ("pageviews", "page.value", lambda r: view(r, "cart", value=[Product(), "1"])),
     ("pageviews", "page", lambda r: view(r, page="shoes")),
     ("pageviews", "request", lambda r: view(None)),
-    ("impressions", "colour", lambda r: place(r, colour="red")),
-    ("impressions", "request", lambda r: place(None, page=1)),
 ]
 
 
@@ -386,6 +392,78 @@ def test_wrong_data_is_logged_and_counted_while_not_strict(
     assert f"kind={kind} reason=invalid field={field} given=" in line.getMessage()
     assert SECRET not in caplog.text
     assert SHOPPER not in caplog.text
+
+
+@pytest.mark.parametrize("track", [track_impression, track_click])
+def test_a_product_is_asked_for_where_there_is_no_bid(
+    request_: HttpRequest, track: Callable[..., object]
+) -> None:
+    with strict, pytest.raises(InvalidEvent) as caught:
+        track(request_)
+
+    said = "product: None is not allowed, it must be given where there is no resolved_bid_id"
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("track", [track_impression, track_click])
+def test_a_bid_or_an_entity_does_without_a_product(
+    request_: HttpRequest, track: Callable[..., Impression | Click | None]
+) -> None:
+    entity = Entity(id="7", type="product")
+    with strict:
+        sponsored = track(request_, resolved_bid_id="bid-1")
+        organic = track(request_, entity=entity)
+        built = track(request_, "7", entity=None)
+
+    assert sponsored is not None
+    assert (sponsored.resolved_bid_id, sponsored.entity) == ("bid-1", None)
+    assert organic is not None
+    assert organic.entity == entity
+    assert built is not None
+    assert built.entity == entity
+
+
+@pytest.mark.parametrize("track", [track_impression, track_click, track_pageview])
+def test_log_says_on_which_page_wrong_data_was(
+    track: Callable[..., object], request_: HttpRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    track(request_, colour="red")
+
+    (line,) = caplog.records
+    assert "field=colour given=str path=/shoes/: there is no" in line.getMessage()
+
+
+def test_log_says_on_which_page_a_hook_raised(
+    request_: HttpRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_settings(TOPSORT_CONSENT=fail):
+        track_pageview(request_)
+
+    (line,) = caplog.records
+    assert line.getMessage().endswith("error=ZeroDivisionError path=/shoes/")
+
+
+@pytest.mark.parametrize("request_", [None, "", Product()], ids=["none", "text", "model"])
+def test_log_says_no_page_where_there_is_no_request(
+    request_: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    track_pageview(request_)
+
+    (line,) = caplog.records
+    assert "field=request" in line.getMessage()
+    assert " path=" not in line.getMessage()
+
+
+def test_each_field_of_a_kind_is_logged_within_a_minute(
+    request_: HttpRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        impress(request_, "1", position=0)
+        impress(request_, "1", page=0)
+        impress(request_)
+
+    fields = [line.getMessage().split()[4] for line in caplog.records]
+    assert fields == ["field=placement.position", "field=placement.page", "field=product"]
 
 
 def test_misspelled_argument_is_told_the_right_ones(request_: HttpRequest) -> None:
@@ -451,6 +529,165 @@ def test_placement_is_replaced_as_a_whole(request_: HttpRequest) -> None:
 
     assert event is not None
     assert event.placement == Placement(path="/all/", page=3)
+
+
+@pytest.mark.parametrize(
+    ("field", "set_wrongly"),
+    [("colour", lambda r: place(r, colour="red")), ("request", lambda r: place(None, page=1))],
+)
+def test_wrong_placement_loses_no_event(
+    field: str,
+    set_wrongly: Callable[[HttpRequest], object],
+    request_: HttpRequest,
+    drops: list[object],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = accounts.get_counts()
+
+    for _ in range(3):
+        assert set_wrongly(request_) is None
+
+    assert drops == []
+    assert accounts.get_counts() == before
+    (line,) = caplog.records
+    assert f"not used kind=placement field={field} given=" in line.getMessage()
+    with strict, pytest.raises(InvalidEvent) as caught:
+        set_wrongly(request_)
+    assert caught.value.field == field
+
+
+def test_placement_whose_hook_raises_loses_no_event(
+    request_: HttpRequest, drops: list[object], caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_settings(TOPSORT_PRODUCT_ID=fail):
+        set_placement(request_, product_id=Product(pk=1))
+
+    assert drops == []
+    (line,) = caplog.records
+    assert line.getMessage() == "not used kind=placement error=ZeroDivisionError path=/shoes/"
+    assert line.exc_info is not None
+
+
+class OwnClick(Click, frozen=True, kw_only=True):
+    """Has a field that Topsort does not know."""
+
+    colour: str = "red"
+
+
+class OwnPageView(PageView, frozen=True, kw_only=True):
+    """Has the fields of its base alone."""
+
+
+PAGE = Page(type="home", page_id="/")
+NO_EVENTS: list[tuple[str | None, Any]] = [
+    (None, None),
+    (None, "click"),
+    (None, {"kind": "clicks"}),
+    (None, Click),
+    (None, PAGE),
+    ("clicks", OwnClick(opaque_user_id="u", resolved_bid_id="bid")),
+    ("pageviews", OwnPageView(opaque_user_id="u", page=PAGE)),
+]
+
+
+@pytest.mark.parametrize("has_request", [True, False])
+@pytest.mark.parametrize(("kind", "event"), NO_EVENTS)
+def test_what_is_no_event_is_not_recorded(
+    kind: str | None,
+    event: Any,
+    has_request: bool,
+    request_: HttpRequest,
+    drops: list[tuple[str, str, int]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    request = request_ if has_request else None
+
+    record(event, request)
+
+    assert outbox == []
+    assert drops == ([(kind, "invalid", 1)] if kind else [])
+    (line,) = caplog.records
+    assert "field=event given=" in line.getMessage()
+    with strict, pytest.raises(InvalidEvent, match=r"event: .* it must be an Impression"):
+        record(event, request)
+
+
+def test_what_is_no_event_costs_no_other_of_the_request() -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        track_pageview(request)
+        record(track_click(request, ""), request)  # type: ignore[arg-type]
+        return HttpResponse("page")
+
+    request = RequestFactory(headers={"user-agent": BROWSER}).get("/")
+
+    assert TopsortMiddleware(view)(request).status_code == 200
+    assert [event.kind for event in outbox] == ["pageviews"]
+
+
+@pytest.mark.parametrize(
+    ("hooks", "kinds"),
+    [
+        ({}, [*EVENT_KINDS]),
+        ({"TOPSORT_IGNORE_REQUEST": lambda request: True}, ["purchases"]),
+        ({"TOPSORT_CONSENT": lambda request: False}, []),
+    ],
+)
+def test_record_leaves_out_what_the_request_must_not_report(
+    hooks: dict[str, Any],
+    kinds: list[str],
+    request_: HttpRequest,
+    drops: list[object],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with strict, override_settings(**hooks):
+        for kind in EVENT_KINDS:
+            record(build_event(kind), request_)
+
+    assert [event.kind for event in outbox] == kinds
+    assert drops == []
+    assert caplog.records == []
+
+
+@override_settings(TOPSORT_CONSENT=fail)
+def test_record_with_a_hook_that_raises_breaks_no_page(
+    request_: HttpRequest, drops: list[tuple[str, str, int]]
+) -> None:
+    record(build_event("clicks"), request_)
+    record(build_event("purchases"), request_)
+
+    assert outbox == []
+    assert drops == [("clicks", "invalid", 1), ("purchases", "invalid", 1)]
+
+
+@override_settings(TOPSORT_CONSENT=lambda request: False)
+def test_request_of_a_bank_cannot_refuse_for_a_shopper_who_is_known(request_: HttpRequest) -> None:
+    lines = [{"product_id": "shoe-1", "quantity": 1, "unit_price": "5.00"}]
+
+    track_purchase({"number": "1001", "lines": lines}, request_, opaque_user_id="buyer")
+
+    assert [event.opaque_user_id for event in outbox] == ["buyer"]
+
+
+def test_record_refuses_what_is_no_request(drops: list[tuple[str, str, int]]) -> None:
+    record(build_event("clicks"), "/shoes/")  # type: ignore[arg-type]
+
+    assert outbox == []
+    assert drops == [("clicks", "invalid", 1)]
+
+
+def test_a_log_handler_that_raises_breaks_no_page(request_: HttpRequest) -> None:
+    def fail_log(line: logging.LogRecord) -> None:
+        raise ZeroDivisionError
+
+    before = accounts.get_counts()
+    with handle_log(fail_log, logging.ERROR):
+        assert track_impression(request_, "") is None
+        set_placement(request_, colour="red")  # type: ignore[call-arg]
+        record(None, request_)  # type: ignore[arg-type]
+
+    after = accounts.get_counts()
+    assert after["impressions"]["dropped"] - before["impressions"]["dropped"] == 1
+    assert after["clicks"] == before["clicks"]
 
 
 def test_record_delivers_a_finished_event_at_once_without_a_request() -> None:

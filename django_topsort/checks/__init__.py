@@ -20,7 +20,7 @@ from django_topsort.checks.credentials import (
 from django_topsort.checks.hooks import check_hooks
 from django_topsort.checks.middleware import check_middleware
 from django_topsort.checks.names import check_setting_names
-from django_topsort.checks.values import check_strict, check_values
+from django_topsort.checks.values import check_file_path, check_strict, check_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,7 @@ CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_backends,
     check_hooks,
     check_values,
+    check_file_path,
     check_cookie_name,
     check_cookie_samesite,
     check_middleware,

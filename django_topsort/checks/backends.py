@@ -61,8 +61,12 @@ def check_backends_report(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
 
 def is_sending() -> bool:
     """Whether any backend reports events to somebody, as far as can be told."""
-    classes = [_load(path) for path, _ in get_paths()]
-    return any(backend_class is None or backend_class.production for backend_class in classes)
+    return any(one is None or one.production for one in get_classes())
+
+
+def get_classes() -> list[type[BaseEventBackend] | None]:
+    """Return the classes of the backends in use, with None for what cannot be imported."""
+    return [_load(path) for path, _ in get_paths()]
 
 
 def get_paths() -> list[tuple[object, list[str]]]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django_topsort.backends import filebased
+from django_topsort.checks.backends import get_classes
 from django_topsort.checks.messages import build_error, build_warning, show
 from django_topsort.conf import SETTINGS, topsort_settings
 from django_topsort.fields import CHANNELS, MAX_INTEGER
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
 DAY = 24 * 60 * 60
+MAX_CONNECTIONS = 64
 HOST = re.compile(r"[^\s/*@?#.,;][^\s/*@?#,;]*")
 DOMAIN = re.compile(r"\.?[^\s/*@?#.,;:][^\s/*@?#,;:]*")
 
@@ -36,6 +40,11 @@ def is_seconds(value: object) -> bool:
 def is_count(value: object) -> bool:
     """Whether ``value`` is a whole number from 1 on."""
     return type(value) is int and 1 <= value <= MAX_INTEGER
+
+
+def is_connections(value: object) -> bool:
+    """Whether ``value`` is a number of threads that a process can well have."""
+    return type(value) is int and 1 <= value <= MAX_CONNECTIONS
 
 
 def is_timeout(value: object) -> bool:
@@ -82,7 +91,11 @@ RULES = {
     "TOPSORT_QUEUE_SIZE": Rule("E021", is_count, COUNT),
     "TOPSORT_QUEUE_BYTES": Rule("E022", is_count, COUNT),
     "TOPSORT_FLUSH_INTERVAL": Rule("E023", is_seconds, SECONDS),
-    "TOPSORT_CONNECTIONS": Rule("E024", is_count, COUNT),
+    "TOPSORT_CONNECTIONS": Rule(
+        "E024",
+        is_connections,
+        f"it must be a whole number from 1 to {MAX_CONNECTIONS}; each is a thread of its own",
+    ),
     "TOPSORT_SHUTDOWN_TIMEOUT": Rule("E025", is_seconds, SECONDS),
     "TOPSORT_FILE_PATH": Rule(
         "E026",
@@ -139,6 +152,32 @@ def check_value(name: str) -> list[CheckMessage]:
             f"Write {name} = {SETTINGS[name].default!r}, or leave it out: that is the default.",
         )
     ]
+
+
+def check_file_path(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Require that the filebased backend, where it is in use, can write to its file."""
+    path: object = topsort_settings.TOPSORT_FILE_PATH
+    is_used = any(one and issubclass(one, filebased.EventBackend) for one in get_classes())
+    if not is_used or not path or not RULES["TOPSORT_FILE_PATH"].accepts(path):
+        # That none is set the backend says itself, and check_values() what is no path.
+        return []
+    try:
+        file = Path(path)  # type: ignore[arg-type]  # it is a path, as the rule has it
+        folder = file.parent
+        if not folder.is_dir():
+            what, hint = "its folder does not exist", f"Make the folder {show(str(folder))}"
+        elif file.is_dir():
+            what, hint = "it is a folder", "Write the path of a file"
+        elif not os.access(file if file.exists() else folder, os.W_OK):
+            what, hint = "it cannot be written", "Let this user write there"
+        else:
+            return []
+    except Exception as error:
+        # A path with a null byte, or of a class whose own code fails.
+        what, hint = f"it is no path here ({show(error)})", "Write the path of a file"
+    text = f"TOPSORT_FILE_PATH: {show(path)} cannot take events, {what}."
+    hint = f"{hint}, or set TOPSORT_FILE_PATH to a file that the process may append to."
+    return [build_error("E041", text, hint)]
 
 
 def check_strict(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:

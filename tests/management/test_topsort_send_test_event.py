@@ -86,6 +86,29 @@ def test_page_view_does_not_go_through_the_backend(api: FakeApi) -> None:
     assert locmem.outbox == []
 
 
+def test_kinds_whose_backend_reports_to_nobody_are_named(settings: Settings) -> None:
+    backends = "django_topsort.backends"
+    settings.TOPSORT_BACKENDS = {
+        "default": f"{backends}.thread.EventBackend",
+        "clicks": f"{backends}.dummy.EventBackend",
+        "purchases": f"{backends}.console.EventBackend",
+        "pageviews": f"{backends}.dummy.EventBackend",
+    }
+
+    said = run()
+
+    assert said.count("That says nothing of the shop's own events.") == 2
+    assert f"{backends}.dummy.EventBackend is for development and tests" in said
+    assert "it takes the clicks, pageviews, and none of them reach Topsort" in said
+    assert "it takes the purchases, and none of them reach Topsort" in said
+
+
+def test_backends_that_post_are_not_spoken_of(settings: Settings) -> None:
+    settings.TOPSORT_BACKENDS = {"default": "django_topsort.backends.thread.EventBackend"}
+
+    assert "the shop's own events" not in run()
+
+
 def test_slash_at_the_end_of_the_url_does_no_harm(api: FakeApi, settings: Settings) -> None:
     settings.TOPSORT_API_URL = f"{api.url}/"
 
@@ -135,7 +158,11 @@ def test_user_id_that_is_none_is_refused(api: FakeApi) -> None:
         ("TOPSORT_API_KEY", "", "TOPSORT_API_KEY is empty; set it"),
         ("TOPSORT_API_KEY", "TSE_a b", "TOPSORT_API_KEY holds characters that no key has"),
         ("TOPSORT_API_KEY", "no.such.function", "it looks like a dotted path, but cannot be"),
-        ("TOPSORT_API_KEY", raise_error_with_key, "TOPSORT_API_KEY names raised LookupError"),
+        (
+            "TOPSORT_API_KEY",
+            raise_error_with_key,
+            "TOPSORT_API_KEY: its function raised LookupError",
+        ),
         ("TOPSORT_API_URL", "api.topsort.com", 'Write TOPSORT_API_URL = "https://api.topsort'),
         ("TOPSORT_API_URL", "http://api.topsort.com", "by http"),
         ("TOPSORT_API_URL", f"https://host/{KEY}", "after the host"),
@@ -310,7 +337,10 @@ def test_server_that_never_answers_is_explained(api: FakeApi, settings: Settings
 def test_connection_that_breaks_is_explained(fault: str, api: FakeApi) -> None:
     getattr(api, fault)()
 
-    assert f"The connection to {get_host(api)} broke off (ConnectionError" in fail()
+    said = fail()
+
+    assert f"The connection to {get_host(api)} broke off." in said
+    assert "cause     ConnectionError" in said
 
 
 def test_answer_that_comes_too_slowly_is_explained(api: FakeApi, settings: Settings) -> None:

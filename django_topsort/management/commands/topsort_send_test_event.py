@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from django_topsort.checks.addresses import find_url_problems
+from django_topsort.checks.backends import check_backends_report
 from django_topsort.checks.messages import hide_key
 from django_topsort.checks.values import check_value
 from django_topsort.client import TopsortClient
@@ -18,17 +19,12 @@ from django_topsort.events import Page, PageView
 from django_topsort.exceptions import (
     ApiError,
     AuthenticationFailed,
-    EndpointNotFound,
     InvalidEvent,
     InvalidRequest,
-    NoAnswer,
     PayloadTooLarge,
     RateLimited,
-    RedirectRefused,
     ServerUnavailable,
-    TlsFailed,
     TopsortConfigurationError,
-    UnexpectedAnswer,
 )
 from django_topsort.ids import build_id
 from django_topsort.transport import EVENTS_PATH
@@ -39,7 +35,7 @@ if TYPE_CHECKING:
 
 PAGE_ID = "/django-topsort-test-event"
 
-# What each answer means, and what to do.
+# What an answer means to this command, where it is not what it means to a shop's own events.
 EXPLANATIONS: dict[type[ApiError], str] = {
     InvalidRequest: (
         "Topsort refused the page view. The key and the URL are right; what it says of the event"
@@ -50,52 +46,15 @@ EXPLANATIONS: dict[type[ApiError], str] = {
         "The request is too large, although it holds a single page view. A proxy or firewall in"
         " front of {host} has set that limit: TOPSORT_API_URL should lead to Topsort directly."
     ),
-    EndpointNotFound: (
-        "There is no Events API at {url}. Compare TOPSORT_API_URL with the address that Topsort"
-        " gave you; it is the scheme and the host alone, such as https://api.topsort.com."
-    ),
-    RedirectRefused: (
-        "{url} redirects to another address. Redirects are not followed, because the API key would"
-        " go along. Write the address at which it ends, its scheme and host alone, into"
-        " TOPSORT_API_URL (https in place of http, for one)."
-    ),
-    TlsFailed: (
-        "No safe connection to {host}: its certificate is expired, made for another name or signed"
-        " by nobody whom this machine trusts, or {host} does not speak TLS on that port. Check"
-        " TOPSORT_API_URL, this machine's clock, and any proxy that opens TLS connections."
-    ),
-    RateLimited: "Topsort takes no more requests for now. Try again {later}.",
+}
+# What to add where another try can help.
+ADVICE: dict[type[ApiError], str] = {
+    RateLimited: " Try again {later}.",
     ServerUnavailable: (
-        "Topsort cannot take events at the moment. The settings are most likely right; try again"
-        " {later}. In a shop the thread backend does so by itself."
-    ),
-    UnexpectedAnswer: (
-        "{url} answered as no Events API does: a proxy or a login page may stand in between, or"
-        " TOPSORT_API_URL leads to something else."
+        " The settings are most likely right; try again {later}. In a shop the thread backend does"
+        " so by itself."
     ),
 }
-NO_ANSWERS: dict[str, str] = {
-    "NameResolutionError": (
-        "The name {host} has no address, as far as this machine can tell. Check the spelling in"
-        " TOPSORT_API_URL, and whether this machine resolves other names."
-    ),
-    "ConnectTimeout": (
-        "No connection to {host} within TOPSORT_TIMEOUT = {timeout} (seconds). A firewall in"
-        " between may swallow the packets: allow connections from here to {host}."
-    ),
-    "ReadTimeout": (
-        "{host} took the connection, but did not answer within TOPSORT_TIMEOUT = {timeout}"
-        " (seconds). Try again; if it happens often, raise TOPSORT_TIMEOUT."
-    ),
-    "ConnectionRefusedError": (
-        "{host} refuses the connection: nothing listens there. Check the host and the port in"
-        " TOPSORT_API_URL, and start the server if it is one of your own."
-    ),
-}
-BROKEN = (
-    "The connection to {host} broke off ({message}). Try again; if it happens each time, something"
-    " in between ends it. Proxies that the environment names (HTTPS_PROXY) are not used."
-)
 MARKETPLACE_KEY = (
     "Topsort does not accept the key in TOPSORT_API_KEY. It starts with TSE_, as a marketplace's"
     " key must, but may be revoked, incomplete, or of another environment than {host} (sandbox,"
@@ -143,6 +102,9 @@ class Command(BaseCommand):
             + "\nKey, URL and connection are right. Topsort's logs keep every request in a sandbox,"
             + "\nbut only errors in production, where this one leaves no trace."
         )
+        for message in check_backends_report(None):
+            text = f"That says nothing of the shop's own events. {message.msg} {message.hint}"
+            self.stdout.write(self.style.WARNING(text))
 
 
 def build_event(opaque_user_id: str | None) -> PageView:
@@ -166,9 +128,6 @@ def send(body: bytes) -> str:
         key = topsort_settings.get_api_key()
     except TopsortConfigurationError as error:
         return f"{error}."
-    except Exception as error:
-        # The function may be anything, and its error may quote the key.
-        return f"The function that TOPSORT_API_KEY names raised {type(error).__name__}."
     try:
         client = TopsortClient(
             topsort_settings.TOPSORT_API_URL, key, topsort_settings.TOPSORT_TIMEOUT
@@ -186,26 +145,25 @@ def send(body: bytes) -> str:
 
 def explain(error: ApiError, api_url: str, key: str) -> str:
     """Return what ``error`` means and what to do about it, with what the answer said."""
-    if isinstance(error, AuthenticationFailed):
-        text = MARKETPLACE_KEY if key.startswith("TSE_") else OTHER_KEY
-    elif isinstance(error, NoAnswer):
-        names = error.message.split(" < ")
-        text = next((text for name, text in NO_ANSWERS.items() if name in names), BROKEN)
-    else:
-        text = EXPLANATIONS[type(error)]
+    url = f"{api_url}{EVENTS_PATH}"
     after = error.retry_after
     facts = {
         "host": urlsplit(api_url).netloc,
-        "url": f"{api_url}{EVENTS_PATH}",
-        "timeout": topsort_settings.TOPSORT_TIMEOUT,
-        "message": error.message,
         "later": "in a few minutes" if after is None else f"in {after:.0f} seconds",
     }
-    lines = [f"The page view has not arrived: {_summarize(error)}.", text.format(**facts)]
+    if isinstance(error, AuthenticationFailed):
+        text = (MARKETPLACE_KEY if key.startswith("TSE_") else OTHER_KEY).format(**facts)
+    elif type(error) in EXPLANATIONS:
+        text = EXPLANATIONS[type(error)].format(**facts)
+    else:
+        text = error.explain(url, topsort_settings.TOPSORT_TIMEOUT)
+        text += ADVICE.get(type(error), "").format(**facts)
+    lines = [f"The page view has not arrived: {_summarize(error)}.", text]
     if error.err_code:
         lines.append(f"  errCode   {error.err_code}")
-    if error.message and error.status:
-        lines.append(f"  message   {error.message}")
+    if error.message:
+        # Without an answer there is only what the machine itself said of it.
+        lines.append(f"  {'message' if error.status else 'cause  '}   {error.message}")
     if error.doc_url:
         lines.append(f"  docUrl    {error.doc_url}")
     return "\n".join(lines)
