@@ -43,14 +43,15 @@ def flush_on_shutdown(application: Application) -> Application:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
-        elif message["type"] == "lifespan.shutdown":
-            try:
-                await asyncio.to_thread(flush, topsort_settings.TOPSORT_SHUTDOWN_TIMEOUT)
-            except Exception:
-                logger.exception("not flushed at shutdown")
-            await send({"type": "lifespan.shutdown.complete"})
-            return
+    await receive()  # lifespan.startup
+    await send({"type": "lifespan.startup.complete"})
+    await receive()  # lifespan.shutdown
+    await asyncio.to_thread(_flush)
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def _flush() -> None:
+    try:
+        flush(topsort_settings.TOPSORT_SHUTDOWN_TIMEOUT)
+    except Exception:
+        logger.exception("not flushed at shutdown")

@@ -90,14 +90,15 @@ class Newcomer:
                 server.wait(10)
 
     @contextmanager
-    def set_up(self, *, skip_install: bool) -> Iterator[None]:
-        """Follow the set-up; its two servers run until the block ends."""
+    def set_up(self) -> Iterator[None]:
+        """Follow the set-up; its two servers run until the block ends.
+
+        But for its first line: the package is used as it lies here, whether or not it is installed.
+        """
         consoles = [block.text.splitlines() for block in get_blocks(SETUP) if not block.title]
         install, stand_in, site = consoles
-        if skip_install:
-            # The package as it lies here, whether or not it is installed.
-            self.env["PYTHONPATH"] = str(ROOT)
-        for line in install[1 if skip_install else 0 :]:
+        self.env["PYTHONPATH"] = str(ROOT)
+        for line in install[1:]:
             self.run(*self.translate(line))
         for block in get_blocks(SETUP):
             if block.title:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import jsonschema
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_topsort.events import (
@@ -619,6 +619,7 @@ json_values = st.recursive(
 )
 
 
+@example(kind="clicks", name="id", value="c-1")  # of what is drawn, hardly anything is read
 @given(
     kind=st.sampled_from(["impressions", "clicks", "purchases", "pageviews"]),
     name=st.sampled_from(

@@ -361,7 +361,6 @@ def test_process_without_threads_sends_at_its_end() -> None:
 
 
 def test_sender_works_under_gevent() -> None:
-    pytest.importorskip("gevent")
     code = """
         api.meet = lambda ids: time.sleep(0.05)
         options = SenderOptions(flush_interval=0.05, idle_seconds=0.1)
