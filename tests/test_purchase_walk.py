@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
@@ -71,6 +72,14 @@ def client() -> Client:
     client = Client(headers=BROWSER, raise_request_exception=False)
     client.cookies["tsuid"] = SHOPPER
     return client
+
+
+@pytest.fixture
+async def orm_thread() -> AsyncIterator[None]:
+    """Close the connections of the thread in which async code uses the ORM."""
+    yield
+    # A server with real connections would not let the database of the tests go.
+    await sync_to_async(connections.close_all)()
 
 
 @pytest.fixture
@@ -263,6 +272,7 @@ def test_purchase_is_not_another_customers(client: Client) -> None:
     assert outbox == []
 
 
+@pytest.mark.usefixtures("orm_thread")
 async def test_order_may_be_announced_from_an_async_view() -> None:
     await Order.objects.acreate(number="1001", date_placed=PLACED)
     order = await Order.objects.aget()
@@ -275,6 +285,7 @@ async def test_order_may_be_announced_from_an_async_view() -> None:
     assert [event.opaque_user_id for event in outbox] == [SHOPPER]
 
 
+@pytest.mark.usefixtures("orm_thread")
 async def test_order_that_async_code_announces_the_wrong_way_is_logged(
     drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
 ) -> None:
