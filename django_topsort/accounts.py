@@ -51,6 +51,11 @@ class Accounts:
         with self._lock:
             self._add_dropped(kind, count, reason)
 
+    def count_each_dropped(self, events: Iterable[Event], reason: str) -> None:
+        """Count events of any kinds that are given up, for ``reason``."""
+        for event in events:
+            self.count_dropped(event.kind, 1, reason)
+
     def count_refused(self, kind: str, reason: str) -> None:
         """Count what could not become an event at all: recorded and dropped in one."""
         with self._lock:

@@ -28,8 +28,8 @@ class TopsortClient:
     """Posts events through one kept-alive connection. For one thread at a time.
 
     ``api_url``: the scheme and host. ``api_key``: goes into the Authorization header and nowhere
-    else. ``timeout``: seconds to connect and to wait for each part of an answer; the body of an
-    answer is waited for no longer than the sum of the two.
+    else. ``timeout``: seconds to connect and to wait for each part of an answer; a whole answer,
+    head and body, is waited for no longer than the sum of the two.
     """
 
     def __init__(

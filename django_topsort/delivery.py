@@ -106,8 +106,7 @@ def deliver_safely(events: Sequence[Event]) -> None:
             _deliver_counted(events)
         else:
             # One line for all, and no signal: a purchase's own line would lead on to the next.
-            for event in events:
-                accounts.count_dropped(event.kind, 1, "recursion")
+            accounts.count_each_dropped(events, "recursion")
             said = "dropped reason=recursion count=%s"
             log_safely(logging.ERROR, ("recursion",), said, len(events))
     except Exception as error:

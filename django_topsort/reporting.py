@@ -126,8 +126,7 @@ class Reporter:
 
     def disabled(self, events: Sequence[Event]) -> None:
         """Say that ``events`` go nowhere because the shop wants it so: counted, not announced."""
-        for event in events:
-            accounts.count_dropped(event.kind, 1, "disabled")
+        accounts.count_each_dropped(events, "disabled")
 
     def failed(self, error: ApiError, count: int) -> None:
         """Say that a request failed, and that ``count`` events wait for another."""
