@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick test-servers test-wheel lint format build lock clean FORCE
+.PHONY: help venv demo test quick test-servers test-faults test-wheel lint format build lock clean FORCE
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -41,6 +41,9 @@ quick: $(VENV)/.dev $(DRIVER)  ## Run the default suite without the coverage gat
 
 test-servers: $(VENV)/.dev  ## Run the corridor under gunicorn and uvicorn
 	$(PYTEST) -m servers $(ARGS)
+
+test-faults: $(VENV)/.dev  ## Run the faults of docs/faults.md, one by one
+	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)
 
 test-wheel: $(VENV)/.dev  ## Build the wheel, install it elsewhere, use it
 	$(PYTEST) -m packaging $(ARGS)
