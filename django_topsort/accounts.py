@@ -1,19 +1,35 @@
 """What became of every event of this process, in figures that add up.
 
-Per kind, recorded = delivered + rejected + dropped + waiting, at every moment.
+Per kind, recorded + taken = delivered + rejected + dropped + stored + waiting, at every moment.
+``taken`` and ``stored`` are of a shop with an outbox: what this process has taken from there to
+send it, and what it has put there, where all processes can see it. Without one both are 0.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.events import EVENT_KINDS
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
+
+
+@dataclass(slots=True)
+class LastWords:
+    """What was heard of Topsort last: times in seconds since 1970, None for never.
+
+    ``error``: the name and the text of the last failure, as the log has them.
+    """
+
+    success_at: float | None = None
+    error_at: float | None = None
+    error: str = ""
 
 
 class Accounts:
@@ -32,6 +48,9 @@ class Accounts:
         self._recorded = dict.fromkeys(EVENT_KINDS, 0)
         self._delivered = dict.fromkeys(EVENT_KINDS, 0)
         self._rejected = dict.fromkeys(EVENT_KINDS, 0)
+        self._stored = dict.fromkeys(EVENT_KINDS, 0)
+        self._taken = dict.fromkeys(EVENT_KINDS, 0)
+        self.last = LastWords()
         self._dropped: dict[tuple[str, str], int] = {}
 
     def count_recorded(self, events: Iterable[Event]) -> None:
@@ -45,6 +64,23 @@ class Accounts:
     def count_rejected(self, events: Iterable[Event]) -> None:
         """Count events that Topsort has refused."""
         self._count(self._rejected, events)
+
+    def count_stored(self, events: Iterable[Event]) -> None:
+        """Count events that are kept where every process can take them from: the outbox."""
+        self._count(self._stored, events)
+
+    def count_taken(self, events: Iterable[Event]) -> None:
+        """Count events that this process has taken from the outbox, to send them."""
+        self._count(self._taken, events)
+
+    def note_success(self) -> None:
+        """Note that Topsort has just taken events."""
+        self.last.success_at = time.time()
+
+    def note_failure(self, error: str) -> None:
+        """Note that a request has just failed, and why."""
+        last = self.last
+        last.error, last.error_at = error, time.time()
 
     def count_dropped(self, kind: str, count: int, reason: str) -> None:
         """Count events that are given up, for ``reason``."""
@@ -65,7 +101,8 @@ class Accounts:
     def get_counts(self) -> dict[str, dict[str, Any]]:
         """Return by kind how many were recorded, delivered, rejected and dropped, and wait.
 
-        ``reasons`` says of the dropped how many for which reason.
+        ``reasons`` says of the dropped how many for which reason. ``taken`` came from the outbox,
+        ``stored`` went there; ``waiting`` is what this process holds in memory.
         """
         with self._lock:
             return {kind: self._get_kind(kind) for kind in EVENT_KINDS}
@@ -73,6 +110,7 @@ class Accounts:
     def _get_kind(self, kind: str) -> dict[str, Any]:
         recorded, delivered = self._recorded[kind], self._delivered[kind]
         rejected = self._rejected[kind]
+        stored, taken = self._stored[kind], self._taken[kind]
         # Of a copy, because a __del__ that runs in between may count another reason.
         dropped_by = dict(self._dropped)
         reasons = {why: count for (of, why), count in dropped_by.items() if of == kind}
@@ -82,7 +120,9 @@ class Accounts:
             "delivered": delivered,
             "rejected": rejected,
             "dropped": dropped,
-            "waiting": recorded - delivered - rejected - dropped,
+            "stored": stored,
+            "taken": taken,
+            "waiting": recorded + taken - delivered - rejected - dropped - stored,
             "reasons": reasons,
         }
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DOTTED_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
-BACKEND_KEYS = ("default", "impressions", "clicks", "purchases", "pageviews")
+BACKEND_KEYS = ("default", "impressions", "clicks", "purchases", "pageviews", "overflow")
 
 
 class Secret(str):
@@ -81,7 +81,7 @@ class TopsortSettings:
     TOPSORT_BACKENDS = Setting[Mapping[str, str]](
         {"default": "django_topsort.backends.thread.EventBackend"},
         "Which backend sends which kind of event: dotted paths by default, impressions, clicks,"
-        " purchases, pageviews.",
+        " purchases, pageviews; and overflow, which takes what the others cannot keep.",
     )
     TOPSORT_TIMEOUT = Setting[tuple[float, float] | float](
         (3.05, 10), "Seconds to wait for a connection and for an answer."
@@ -98,6 +98,28 @@ class TopsortSettings:
     TOPSORT_CONNECTIONS = Setting[int](8, "How many requests the thread backend has in flight.")
     TOPSORT_SHUTDOWN_TIMEOUT = Setting[float](
         5.0, "Seconds that a process which ends may spend on what is still queued."
+    )
+    TOPSORT_OUTBOX_RELAY = Setting[bool](
+        True,
+        "Whether each process sends what is in the outbox, in a background thread; False: only"
+        " manage.py topsort_relay does.",
+    )
+    TOPSORT_OUTBOX_SWEEP_INTERVAL = Setting[float](
+        60.0, "Seconds after which each process looks for what others have left in the outbox."
+    )
+    TOPSORT_OUTBOX_LEASE = Setting[float](
+        60.0, "Seconds for which a relay has the rows that it is sending to itself."
+    )
+    TOPSORT_OUTBOX_MAX_AGE = Setting[float](
+        7 * 24 * 60 * 60.0, "Seconds for which an event is tried again before it is a dead letter."
+    )
+    TOPSORT_OUTBOX_KEEP_DELIVERED = Setting[float](
+        3 * 24 * 60 * 60.0, "Seconds for which delivered rows stay in the outbox."
+    )
+    TOPSORT_OUTBOX_KEEP_FAILED = Setting[float](
+        90 * 24 * 60 * 60.0,
+        "Seconds for which refused events and dead letters stay in the outbox; purchases stay until"
+        " somebody deletes them.",
     )
     TOPSORT_FILE_PATH = Setting[str | None](
         None, "The file to which the filebased backend appends one JSON line per event."

@@ -1,4 +1,4 @@
-"""Which backend takes which kind of event, and the one place that swallows an error."""
+"""Handing events to their backends: the one place that swallows an error."""
 
 from __future__ import annotations
 
@@ -12,76 +12,30 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.utils.module_loading import import_string
+from django.db import transaction
 
 from django_topsort.accounts import accounts
-from django_topsort.backends.base import BaseEventBackend
-from django_topsort.conf import BACKEND_KEYS, topsort_settings
+from django_topsort.conf import topsort_settings
 from django_topsort.events import EVENT_KINDS
-from django_topsort.exceptions import InvalidEvent, TopsortConfigurationError
+from django_topsort.exceptions import InvalidEvent, UnreportableOrder
+from django_topsort.purchases.announcements import build_announcement
+from django_topsort.purchases.finding import describe_order
 from django_topsort.reporting import Reporter, log_limit
+from django_topsort.routing import get_backend, get_backend_path, get_backends, is_transactional
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from django_topsort.backends.base import BaseEventBackend
     from django_topsort.events import Event
+    from django_topsort.purchases.announcements import Announcement
 
 # How deep deliveries may lie in one another, because a receiver or a log handler may record events
 # in turn. Of a handler that records one for each log line, every delivery would cause another.
 MAX_DEPTH = 3
 
-# One instance per dotted path and process. A backend reads its settings at each use, so that none
-# of these has to go when a setting changes.
-_backends: dict[str, BaseEventBackend] = {}
 _reporter = Reporter(None)
 _thread = threading.local()
-
-
-def get_backend(kind: str = "default") -> BaseEventBackend:
-    """Return the backend that takes events of ``kind``.
-
-    Raises TopsortConfigurationError when ``TOPSORT_BACKENDS`` names none that can be imported.
-    """
-    path = get_backend_path(kind)
-    backend = _backends.get(path)
-    if backend is None:
-        backend = _backends.setdefault(path, build_backend(path))
-    return backend
-
-
-def get_backend_path(kind: str) -> str:
-    """Return the dotted path of the backend for ``kind``, or the default's."""
-    backends = topsort_settings.TOPSORT_BACKENDS
-    path = backends.get(kind) or backends.get("default")
-    if not path:
-        message = (
-            f"TOPSORT_BACKENDS has no backend for {kind!r} and no default; its keys are"
-            f" {', '.join(BACKEND_KEYS)}"
-        )
-        raise TopsortConfigurationError(message)
-    return path
-
-
-def build_backend(path: str) -> BaseEventBackend:
-    """Return a new backend of the class at the dotted ``path``."""
-    try:
-        backend_class = import_string(path)
-    except Exception as error:  # any: the backend's module runs when it is imported
-        message = f"TOPSORT_BACKENDS: {path!r} cannot be imported ({error}); write a dotted path"
-        raise TopsortConfigurationError(message) from error
-    if not (isinstance(backend_class, type) and issubclass(backend_class, BaseEventBackend)):
-        message = (
-            f"TOPSORT_BACKENDS: {path!r} is no event backend; name a subclass of"
-            " django_topsort.backends.base.BaseEventBackend"
-        )
-        raise TopsortConfigurationError(message)
-    return backend_class()
-
-
-def is_blocking() -> bool:
-    """Whether any of the backends may wait for a disk or the network when it takes events."""
-    backends = topsort_settings.TOPSORT_BACKENDS
-    return any(get_backend(kind).blocking for kind in backends if kind in BACKEND_KEYS)
 
 
 def deliver(events: Sequence[Event]) -> None:
@@ -115,6 +69,40 @@ def deliver_safely(events: Sequence[Event]) -> None:
         )
     finally:
         _thread.depth = depth
+
+
+def announce_safely(
+    order: Any, request: HttpRequest | None, opaque_user_id: str | None, using: str
+) -> Announcement | None:
+    """Note in the transaction of ``order`` that it is to be reported, where a backend can do that.
+
+    Returns the announcement to be withdrawn afterwards, None where there is none. Never raises,
+    and leaves the caller's transaction whole.
+    """
+    if not (is_transactional("purchases") and transaction.get_connection(using).in_atomic_block):
+        return None
+    try:
+        # A savepoint: what a reader's query spoils is not the caller's transaction.
+        with transaction.atomic(using=using):
+            announcement = build_announcement(order, request, opaque_user_id, using)
+        if announcement is not None and get_backend("purchases").announce(announcement):
+            return announcement
+    except (InvalidEvent, UnreportableOrder):
+        pass  # it may be in order by the commit; if not, the report says so
+    except Exception as error:
+        said = "order not announced order=%s; it is reported on commit"
+        log_safely(logging.ERROR, ("announce",), said, describe_order(order), error=error)
+    return None
+
+
+def withdraw_safely(announcement: Announcement) -> None:
+    """Forget an announcement that has been reported, or is not to be. Never raises."""
+    try:
+        get_backend("purchases").withdraw(announcement)
+    except Exception as error:
+        # The relay finds it again, and that the purchase is there already.
+        said = "announcement not withdrawn order=%s"
+        log_safely(logging.WARNING, ("withdraw",), said, announcement.name, error=error)
 
 
 def give_up(events: Sequence[Event], reason: str) -> None:
@@ -166,7 +154,7 @@ def flush(timeout: float = 5.0) -> bool:
     """
     deadline = time.monotonic() + timeout
     is_empty = True
-    for backend in list(_backends.values()):
+    for backend in get_backends():
         try:
             is_empty &= backend.flush(max(0.0, deadline - time.monotonic()))
         except Exception as error:

@@ -13,7 +13,8 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django_topsort.accounts import accounts
 from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
-from django_topsort.delivery import deliver_safely, give_up, is_blocking, log_safely
+from django_topsort.delivery import deliver_safely, give_up, log_safely
+from django_topsort.routing import is_blocking, open_backends
 from django_topsort.shoppers import set_shopper_cookie
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class TopsortMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
+        open_backends()
         earlier = getattr(request, "topsort", None)
         collector = Collector(deliver_safely)
         if isinstance(earlier, Collector):

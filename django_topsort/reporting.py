@@ -96,6 +96,7 @@ class Reporter:
     def delivered(self, events: Sequence[Event]) -> None:
         """Say that Topsort has taken ``events``."""
         accounts.count_delivered(events)
+        accounts.note_success()
         # A handler that raises must not make the backend look as if it had failed.
         with suppress(Exception):
             logger.debug("delivered events=%s", len(events))
@@ -105,7 +106,7 @@ class Reporter:
     def rejected(self, events: Sequence[Event], error: ApiError) -> None:
         """Say that Topsort has refused ``events``, and why."""
         accounts.count_rejected(events)
-        said = _describe_error(error)
+        said = describe_error(error)
         for kind in sorted({event.kind for event in events}):
             key = ("rejected", kind, error.err_code)
             if kind == "purchases":
@@ -130,13 +131,14 @@ class Reporter:
 
     def failed(self, error: ApiError, count: int) -> None:
         """Say that a request failed, and that ``count`` events wait for another."""
+        accounts.note_failure(f"{type(error).__name__} {describe_error(error)}")
         self._limit.log(
             logging.ERROR if error.configuration else logging.WARNING,
             ("failed", type(error).__name__),
             "request failed waiting=%s error=%s %s: %s",
             count,
             type(error).__name__,
-            _describe_error(error),
+            describe_error(error),
             error.explain(_get_origin(), topsort_settings.TOPSORT_TIMEOUT),
         )
 
@@ -229,7 +231,8 @@ class Reporter:
             self._thread.is_announcing = False
 
 
-def _describe_error(error: ApiError) -> str:
+def describe_error(error: ApiError) -> str:
+    """Return what a line says of an error: its status, its code and Topsort's words."""
     return f"{error} docUrl={error.doc_url}" if error.doc_url else str(error)
 
 

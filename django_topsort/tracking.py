@@ -9,12 +9,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
-import msgspec
 from django.db import transaction
 from django.db.transaction import TransactionManagementError
 
-from django_topsort.conf import topsort_settings
-from django_topsort.delivery import deliver_safely, log_safely, refuse
+from django_topsort.delivery import (
+    announce_safely,
+    deliver_safely,
+    log_safely,
+    refuse,
+    withdraw_safely,
+)
 from django_topsort.events import Click, Event, Impression, PageView, Purchase
 from django_topsort.exceptions import InvalidEvent, UnreportableOrder
 from django_topsort.facts import (
@@ -33,12 +37,10 @@ from django_topsort.facts import (
     is_unwanted,
     read_placement,
 )
-from django_topsort.purchases.buyers import find_buyer, get_order_key, has_refused
-from django_topsort.purchases.databases import get_fresh_order, get_order_database
-from django_topsort.purchases.rules import build_purchase
-from django_topsort.purchases.values import show_key
+from django_topsort.purchases.databases import get_order_database
+from django_topsort.purchases.finding import describe_order, find_purchase
 from django_topsort.reporting import Reporter
-from django_topsort.shoppers import MAX_SHOPPER_ID
+from django_topsort.routing import is_transactional
 from django_topsort.signals import event_recorded
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from django_topsort.collector import Collector
     from django_topsort.facts import ClickFields, EventFields, InteractionFields, PlacementFields
+    from django_topsort.purchases.announcements import Announcement
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +58,6 @@ ARGUMENTS: dict[type[Impression | Click], frozenset[str]] = {
     Impression: IMPRESSION_FIELDS,
     Click: CLICK_FIELDS,
 }
-# Stands for a shopper whom nobody knows, while it is found out whether an order is a purchase.
-NOBODY = "-"
 
 _reporter = Reporter(None)
 
@@ -125,25 +126,37 @@ def track_purchase(
 
     ``order`` is whatever ``TOPSORT_ORDER_READER`` reads, or a Purchase. ``request``: the one in
     which the order was paid, where there is one; its shopper counts only if nothing better is
-    known. Never raises: what goes wrong is logged with the order's number.
+    known. With the outbox the order is noted down in its own transaction, so that the purchase is
+    reported even if this process is killed right after the commit. Never raises: what goes wrong is
+    logged with the order's number.
     """
+    announcement: Announcement | None = None
 
     def report() -> None:
         try:
             _report_purchase(order, request, opaque_user_id)
         except UnreportableOrder as error:
-            detail = f"order={_describe_order(order)}: {error.detail}"
+            detail = f"order={describe_order(order)}: {error.detail}"
             _reporter.left_out("purchases", error.reason, detail)
         except Exception as error:
-            logger.error("purchase not reported order=%s", _describe_order(order))
+            if announcement is not None and not isinstance(error, InvalidEvent):
+                # The relay reads it again, when whatever is the matter may have passed.
+                said = "purchase not reported yet order=%s"
+                log_safely(logging.ERROR, ("report",), said, describe_order(order), error=error)
+                return
+            logger.error("purchase not reported order=%s", describe_order(order))
             _reporter.refused("purchases", error)
+        if announcement is not None:
+            withdraw_safely(announcement)
 
     try:
         # The order may live in another database than the default one, which commits on its own.
-        transaction.on_commit(report, using=get_order_database(order), robust=True)
+        using = get_order_database(order)
+        announcement = announce_safely(order, request, opaque_user_id, using)
+        transaction.on_commit(report, using=using, robust=True)
     except TransactionManagementError:
         # Autocommit is off outside of atomic(), where Django cannot tell when the shop commits.
-        detail = f"order={_describe_order(order)}: autocommit is off; use transaction.atomic()"
+        detail = f"order={describe_order(order)}: autocommit is off; use transaction.atomic()"
         _reporter.left_out("purchases", "no_commit", detail)
     except Exception:
         # No database, or none that answers, or async code: there is no transaction to wait for.
@@ -154,13 +167,18 @@ def record(event: Event, request: HttpRequest | None = None) -> None:
     """Record a finished event: with its request's others, or at once where there is no request.
 
     With a request, nothing is recorded without consent, and of crawlers, prefetches and HEAD
-    requests only purchases. Raises InvalidEvent while ``TOPSORT_STRICT`` holds for what is no
-    Impression, Click, Purchase or PageView itself, and for what is no request.
+    requests only purchases. A purchase that the outbox takes is recorded when the transaction
+    around it commits. Raises InvalidEvent while ``TOPSORT_STRICT`` holds for what is no Impression,
+    Click, Purchase or PageView itself, and for what is no request.
     """
     try:
         check_event(event)
         collector = None if request is None else get_collector(request)
-        if not is_unwanted(event, request, collector):
+        if is_unwanted(event, request, collector):
+            return
+        if isinstance(event, Purchase) and is_transactional("purchases"):
+            track_purchase(event, request)
+        else:
             _record(event, request, collector)
     except Exception as error:
         refuse(getattr(type(event), "kind", "event"), error, request)
@@ -236,56 +254,19 @@ def _record(event: Event, request: HttpRequest | None, collector: Collector | No
             # An async receiver cannot be waited for on an event loop's own thread.
             key, said = ("event_recorded", event.kind), "event_recorded not announced kind=%s"
             log_safely(logging.ERROR, key, said, event.kind, error=error)
-    if collector is None:
+    if collector is None or (event.kind == "purchases" and is_transactional("purchases")):
         deliver_safely([event])
     else:
         collector.add(event)
 
 
 def _report_purchase(order: Any, request: HttpRequest | None, opaque_user_id: str | None) -> None:
-    if order is None:
-        raise InvalidEvent("order", None, "it must be an order, or a Purchase")
-    if opaque_user_id is not None and not 0 < len(opaque_user_id) <= MAX_SHOPPER_ID:
-        rule = f"it must have 1 to {MAX_SHOPPER_ID} characters"
-        raise InvalidEvent("opaque_user_id", opaque_user_id, rule)
-    if isinstance(order, Purchase):
-        if opaque_user_id is not None:
-            order = msgspec.structs.replace(order, opaque_user_id=opaque_user_id)
-        record(order, request)
-        return
-    fresh = get_fresh_order(order)
-    if fresh is None:
-        logger.info("order not reported order=%s reason=deleted", _describe_order(order))
-        return
-    buyer = find_buyer(fresh, request, opaque_user_id=opaque_user_id)
-    purchase = build_purchase(
-        fresh,
-        opaque_user_id=buyer.opaque_user_id if buyer else NOBODY,
-        device_type=buyer.device_type if buyer else None,
-        channel=buyer.channel if buyer else None,
-    )
+    purchase = find_purchase(order, request, opaque_user_id=opaque_user_id)
     if purchase is None:
-        return  # a test, not complete yet, in another currency: build_purchase has logged it
-    if buyer is None:
-        if has_refused(fresh, request):
-            logger.info("order not reported order=%s reason=no_consent", _describe_order(order))
-            return
-        detail = (
-            f"order={_describe_order(order)}: nobody knows the shopper; send order_placed in a"
-            " request whose client has the cookie, or give opaque_user_id"
-        )
-        _reporter.left_out("purchases", "no_shopper", detail)
         return
-    if purchase.channel is None:
-        channel: Any = topsort_settings.TOPSORT_CHANNEL
-        purchase = msgspec.structs.replace(purchase, channel=channel)
-    # Not by record(): whether the shopper may be tracked was said at the order, and the request may
-    # be a bank's, which cannot say it.
-    _record(purchase, request, None if request is None else get_collector(request))
-
-
-def _describe_order(order: Any) -> str:
-    try:
-        return show_key(get_order_key(order)) or type(order).__name__
-    except Exception:
-        return type(order).__name__
+    collector = None if request is None else get_collector(request)
+    if isinstance(order, Purchase) and is_unwanted(purchase, request, collector):
+        return
+    # Otherwise whether the shopper may be tracked was said at the order, and the request may be a
+    # bank's, which cannot say it.
+    _record(purchase, request, collector)

@@ -61,6 +61,7 @@ class EventsRequest(Part, frozen=True, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(EventsRequest)
+_event_decoders = {kind: msgspec.json.Decoder(one) for kind, one in EVENT_CLASSES.items()}
 
 
 def build_request(events: Iterable[Event]) -> EventsRequest:
@@ -103,6 +104,19 @@ def decode_request(body: bytes | str) -> EventsRequest:
         if isinstance(error.__cause__, InvalidEvent):
             raise error.__cause__ from None
         raise InvalidEvent("body", body, f"it must be an events request: {error}") from None
+
+
+def decode_event(kind: str, text: bytes | str) -> Event:
+    """Return the event of ``kind`` whose JSON ``encode_event`` has made, equal to it in all parts.
+
+    Raises InvalidEvent for whatever is not the JSON of such an event.
+    """
+    try:
+        return _event_decoders[kind].decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        if isinstance(error.__cause__, InvalidEvent):
+            raise error.__cause__ from None
+        raise InvalidEvent("event", text, f"it must be one of {kind}: {error}") from None
 
 
 # Numbers are kept as text's exact values: a float would alter a price on its way through.

@@ -7,6 +7,7 @@ import os
 import random
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,13 +26,15 @@ def add_up(counts: dict[str, dict[str, Any]]) -> None:
     """Assert that no figure is negative and that each kind's make what was recorded."""
     for figures in counts.values():
         settled = figures["delivered"] + figures["rejected"] + figures["dropped"]
-        assert figures["recorded"] == settled + figures["waiting"]
+        held = figures["stored"] + figures["waiting"]
+        assert figures["recorded"] + figures["taken"] == settled + held
         assert figures["dropped"] == sum(figures["reasons"].values())
         assert min(figures[name] for name in figures if name != "reasons") >= 0
 
 
 def test_accounts_begin_at_zero() -> None:
-    zero = {"recorded": 0, "delivered": 0, "rejected": 0, "dropped": 0, "waiting": 0, "reasons": {}}
+    names = ["recorded", "delivered", "rejected", "dropped", "stored", "taken", "waiting"]
+    zero = {**dict.fromkeys(names, 0), "reasons": {}}
 
     assert Accounts().get_counts() == dict.fromkeys(EVENT_KINDS, zero)
 
@@ -52,6 +55,8 @@ def test_events_are_counted_by_kind() -> None:
         "delivered": 1,
         "rejected": 1,
         "dropped": 2,
+        "stored": 0,
+        "taken": 0,
         "waiting": 1,
         "reasons": {"queue_full": 2},
     }
@@ -70,6 +75,38 @@ def test_what_could_not_become_an_event_is_recorded_and_dropped_in_one() -> None
     add_up(counts)
     assert (counts["purchases"]["recorded"], counts["purchases"]["dropped"]) == (2, 2)
     assert counts["purchases"]["reasons"] == {"invalid": 2}
+
+
+def test_what_goes_to_the_outbox_and_comes_back_is_told_apart() -> None:
+    accounts = Accounts()
+    accounts.count_recorded([PURCHASE] * 3)
+    accounts.count_stored([PURCHASE] * 2)
+    accounts.count_taken([PURCHASE] * 5)
+    accounts.count_delivered([PURCHASE] * 4)
+    counts = accounts.get_counts()
+
+    add_up(counts)
+    assert counts["purchases"]["stored"] == 2
+    assert counts["purchases"]["taken"] == 5
+    assert counts["purchases"]["waiting"] == 2
+
+
+def test_last_words_say_when_topsort_was_heard_last_and_what_failed() -> None:
+    accounts = Accounts()
+    assert (accounts.last.success_at, accounts.last.error_at, accounts.last.error) == (
+        None,
+        None,
+        "",
+    )
+
+    begun = time.time()
+    accounts.note_success()
+    accounts.note_failure("ServerUnavailable status=503")
+
+    assert accounts.last.success_at is not None
+    assert accounts.last.error_at is not None
+    assert begun <= accounts.last.success_at <= accounts.last.error_at <= time.time()
+    assert accounts.last.error == "ServerUnavailable status=503"
 
 
 def test_counts_are_a_copy() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from django.test import override_settings
 
 from django_topsort.asgi import flush_on_shutdown
-from django_topsort.delivery import get_backend
 from django_topsort.events import Entity, Impression
+from django_topsort.routing import get_backend
 from django_topsort.testing import FakeApi
 from django_topsort.tracking import record
 

@@ -22,7 +22,7 @@ from django.test import override_settings
 from django.utils.functional import SimpleLazyObject
 from pytest_django import Settings
 
-from django_topsort import conf, delivery, tracking
+from django_topsort import conf, routing, tracking
 from django_topsort.backends import locmem
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.conf import SETTINGS
@@ -735,10 +735,10 @@ def test_key_of_a_backend_that_is_like_no_other_gets_the_list(settings: Settings
 
 
 def test_checks_make_the_backend_that_delivery_uses(settings: Settings) -> None:
-    before = delivery.get_backend()
+    before = routing.get_backend()
 
     assert run() == []
-    assert delivery.get_backend() is before
+    assert routing.get_backend() is before
 
 
 # Middleware and names

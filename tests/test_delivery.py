@@ -15,20 +15,14 @@ from typing import Any
 
 import pytest
 
-from django_topsort import delivery
+from django_topsort import routing
 from django_topsort.accounts import accounts
 from django_topsort.backends import console, dummy, locmem, thread
 from django_topsort.backends.base import BaseEventBackend
-from django_topsort.delivery import (
-    deliver,
-    deliver_safely,
-    flush,
-    get_backend,
-    get_backend_path,
-    is_blocking,
-)
+from django_topsort.delivery import deliver, deliver_safely, flush
 from django_topsort.events import EVENT_KINDS, Event
 from django_topsort.exceptions import TopsortConfigurationError
+from django_topsort.routing import get_backend, get_backend_path, is_blocking
 from django_topsort.signals import events_delivered, events_dropped
 from django_topsort.tracking import record
 from tests.logs import handle_log
@@ -95,7 +89,7 @@ class Impostor:
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give each test backends of its own."""
-    monkeypatch.setattr(delivery, "_backends", {})
+    monkeypatch.setattr(routing, "_backends", {})
     yield
     for found in (Remembering.taken, Remembering.threads, Remembering.contexts):
         found.clear()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_topsort.conf import topsort_settings
 from django_topsort.reporting import Reporter
@@ -13,15 +13,21 @@ if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
     from django_topsort.events import Event
+    from django_topsort.purchases.announcements import Announcement
 
 
 class BaseEventBackend:
     """Takes events from a request. A subclass writes ``send_events``, and is done.
 
     One instance serves a process and all its threads. ``blocking``: whether ``send_events`` may
-    wait, for a disk or the network; such a backend gets a request's events when the response is on
-    its way. ``transactional``: whether what it takes belongs to the caller's database transaction.
-    ``production``: whether it reports events to anybody; a check warns of those that do not.
+    wait, for a disk, a database or the network: it is not called on an event loop's thread, and
+    gets a request's events when the response is on its way. ``transactional``: whether what it
+    takes belongs to the caller's database transaction; it gets a purchase as soon as it is
+    recorded, and a request's other events before the response leaves. ``production``: whether it
+    reports events to anybody; a check warns of those that do not.
+
+    ``overflow`` takes what this one can neither hold nor send before the process ends, and returns
+    what nobody takes; the delivery sets it.
     """
 
     blocking: ClassVar[bool] = False
@@ -30,6 +36,7 @@ class BaseEventBackend:
 
     def __init__(self) -> None:
         self.report = Reporter(type(self))
+        self.overflow: Callable[[Sequence[Event]], Sequence[Event]] = _take_none
 
     def send_events(self, events: Sequence[Event]) -> None:
         """Take ``events`` and say what becomes of each through ``self.report``.
@@ -37,6 +44,28 @@ class BaseEventBackend:
         An exception is logged by the caller, and the events count as dropped.
         """
         raise NotImplementedError(f"{type(self).__qualname__} must define send_events(events)")
+
+    def take_over(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Take what another backend cannot keep, and return what is not taken: as its overflow."""
+        self.send_events(events)
+        return ()
+
+    def announce(self, announcement: Announcement) -> bool:
+        """Note in the caller's transaction that an order is to be reported; return whether it is.
+
+        Only a transactional backend can.
+        """
+        return False
+
+    def withdraw(self, announcement: Announcement) -> None:
+        """Forget an announcement: the order has been reported, or is not to be."""
+
+    def open(self) -> None:
+        """Begin to work: called once in each process that serves requests, by the first of them."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a person should know of this process's part: see ``status.get_status``."""
+        return {}
 
     def flush(self, timeout: float) -> bool:
         """Send at once what waits; return whether nothing is left after ``timeout`` seconds."""
@@ -48,6 +77,10 @@ class BaseEventBackend:
     def check(self) -> list[CheckMessage]:
         """Return what is wrong with the settings of this backend."""
         return []
+
+
+def _take_none(events: Sequence[Event]) -> Sequence[Event]:
+    return events
 
 
 def encode_body(request: EventsRequest) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django_topsort.backends.base import BaseEventBackend, encode_body
 from django_topsort.conf import SETTINGS, topsort_settings
@@ -65,8 +65,17 @@ class EventBackend(BaseEventBackend):
     def __init__(self) -> None:
         super().__init__()
         self._sender = Sender(
-            Wiring(post=post_body, encode=encode_body, report=self.report, options=get_options)
+            Wiring(
+                post=post_body,
+                encode=encode_body,
+                report=self.report,
+                options=get_options,
+                overflow=self._see_off,
+            )
         )
+
+    def _see_off(self, events: Sequence[Event]) -> Sequence[Event]:
+        return self.overflow(events)  # which is set when this instance is made
 
     def send_events(self, events: Sequence[Event]) -> None:
         if events:
@@ -74,6 +83,9 @@ class EventBackend(BaseEventBackend):
 
     def flush(self, timeout: float) -> bool:
         return self._sender.flush(timeout)
+
+    def get_state(self) -> dict[str, Any]:
+        return self._sender.get_state()
 
     def close(self) -> None:
         self._sender.shutdown()

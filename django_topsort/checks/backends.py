@@ -10,8 +10,8 @@ from django.utils.module_loading import import_string
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.checks.messages import build_error, build_warning, show, suggest
 from django_topsort.conf import BACKEND_KEYS, topsort_settings
-from django_topsort.delivery import get_backend
 from django_topsort.events import EVENT_KINDS
+from django_topsort.routing import get_backend
 
 if TYPE_CHECKING:
     from django.core.checks import CheckMessage

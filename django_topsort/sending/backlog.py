@@ -81,6 +81,14 @@ class Backlog:
         pause = self._circuit.get_delay(now)
         return max(delay, PROBE_SECONDS if pause is None else pause)
 
+    def get_oldest(self) -> float | None:
+        """Return since when the oldest event waits, by the clock; None where nothing does.
+
+        Of events that were tried it is since they first were.
+        """
+        since = [job.first_failure for job in self.in_flight.values()]
+        return min([*since, *self._queue.get_times()], default=None)
+
     def take_job(self, owner: int) -> Job | None:
         """Remove and return what to post next, of which ``owner`` says what became of it."""
         most = PROBE_EVENTS if self._circuit.is_open else MAX_PER_KIND

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -173,6 +173,14 @@ class EventQueue:
             if lane.events:
                 due.append(lane.get_first_time() + interval)
         return max(0.0, min(due) - now) if due else None
+
+    def get_times(self) -> Iterator[float]:
+        """Yield since when the oldest of each lane, and each failed job, is there."""
+        for lane in self._lanes.values():
+            if lane.events:
+                yield lane.get_first_time()
+        for _, _, job in self._retries:
+            yield job.first_failure
 
     def take(self, now: float, most: int = MAX_PER_KIND) -> Job | None:
         """Remove and return the next events to post, at most ``most`` of a kind, or None.

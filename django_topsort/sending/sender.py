@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django_topsort.sending.workers import Workers
 
@@ -51,6 +51,11 @@ class Sender:
             return True
         budget = self._wiring.options().shutdown_timeout if timeout is None else timeout
         return workers.shutdown(budget)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the ``oldest_seconds`` of what waits, None for nothing, and ``is_paused``."""
+        workers = self._workers.get(os.getpid())
+        return {} if workers is None else workers.get_state()
 
     def _get_workers(self) -> Workers:
         pid = os.getpid()

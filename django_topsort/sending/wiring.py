@@ -40,6 +40,10 @@ class Post(Protocol):
         """
 
 
+def _keep(events: Sequence[Event]) -> Sequence[Event]:
+    return events
+
+
 @dataclass(frozen=True)
 class SenderOptions:
     """How much is held, how long for, and how it is sent; times in seconds.
@@ -60,13 +64,16 @@ class Wiring:
     """The engine's connections to the rest.
 
     ``post`` sends one request's body; ``encode`` makes that body; ``report`` hears what became of
-    each event; ``options`` is asked at each use. ``clock`` gives seconds that never go back, and
-    ``rand`` numbers from 0 to 1 that scatter what processes would do at the same moment.
+    each event; ``options`` is asked at each use. ``overflow`` may take what is about to be given
+    up, and returns what it does not take; it may wait for a disk or a database. ``clock`` gives
+    seconds that never go back, and ``rand`` numbers from 0 to 1 that scatter what processes would
+    do at the same moment.
     """
 
     post: Post
     encode: Callable[[EventsRequest], bytes]
     report: Report
     options: Callable[[], SenderOptions]
+    overflow: Callable[[Sequence[Event]], Sequence[Event]] = _keep
     clock: Callable[[], float] = time.monotonic
     rand: Callable[[], float] = random.random

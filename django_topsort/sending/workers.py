@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django_topsort.sending.backlog import Backlog
+from django_topsort.sending.farewells import Farewells
 from django_topsort.sending.posting import Outcome, post_batch
 from django_topsort.sending.turn import Turn
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from django_topsort.sending.wiring import SenderOptions, Wiring
 
 STARTING_SECONDS = 1.0  # after which a thread that has not begun will not
-MAX_UNSAID = 1000  # shed events that wait for a thread of ours to report them
+# Of the time that a process which ends has: kept for what is then given to the overflow.
+PART_FOR_OVERFLOW = 0.2
 
 
 class Workers:
@@ -29,7 +30,7 @@ class Workers:
         self._turn = Turn()
         self._backlog = Backlog(wiring.clock, wiring.rand)
         self._aside: deque[Sequence[Event]] = deque()
-        self._saying: list[int] = []  # threads that report, some of them one report in another
+        self._farewells = Farewells(wiring, self._turn, self._backlog)
         self._threads: dict[threading.Thread, float] = {}  # with when they were made
         self._idle = 0
         self._flushing = 0
@@ -63,32 +64,42 @@ class Workers:
             self._attend()
 
     def shutdown(self, timeout: float) -> bool:
-        """Flush, then stop and drop what is left; return whether nothing was."""
+        """Flush, then stop and see off what is left; return whether nothing was."""
         if self._turn.is_mine:
             return False  # a signal handler in the midst of our own work; the exit calls again
-        self.flush(timeout)
+        deadline = self._wiring.clock() + timeout
+        self.flush(timeout * (1 - PART_FOR_OVERFLOW))
         with self._turn.lock:
             self._is_closed = True
             left = self._backlog.take_all()
+            self._farewells.dismiss(left, "shutdown")
+            has_idle = self._idle > 0
             self._turn.work.notify_all()
             self._turn.settled.notify_all()
-        self._report_shed()
-        if left:
-            self._wiring.report.dropped(left, "shutdown")
+        if not has_idle:
+            self._farewells.see_off_elsewhere()
+        self._farewells.wait(deadline)
         self._attend()
         return not left
+
+    def get_state(self) -> dict[str, Any]:
+        """Return for how many seconds the oldest event waits, and whether Topsort is not asked."""
+        with self._turn.lock:
+            oldest = self._backlog.get_oldest()
+            age = None if oldest is None else max(0.0, self._wiring.clock() - oldest)
+            return {"oldest_seconds": age, "is_paused": self._backlog.is_paused}
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits and nothing is on its way."""
-        return not (self._aside or self._saying) and self._backlog.is_empty
+        return not self._aside and self._farewells.is_silent and self._backlog.is_empty
 
     def _is_ours(self) -> bool:
         """Whether this thread posts or reports: it cannot wait for itself."""
         ident = threading.get_ident()
         return (
             ident in self._backlog.in_flight
-            or ident in self._saying
+            or self._farewells.is_by(ident)
             or threading.current_thread() in self._threads
         )
 
@@ -108,6 +119,7 @@ class Workers:
                 if self._is_closed:
                     while self._aside:
                         late += self._aside.popleft()
+                    self._farewells.dismiss(late, "shutdown")
                 else:
                     # Whoever waits for earlier events to fill a batch need not hear of every one.
                     # Failed events are no such company: they may wait for long.
@@ -115,12 +127,10 @@ class Workers:
                     self._take_aside(options)
                     if is_first or not self._idle or self._get_delay(options) == 0:
                         worker = self._wake_worker(options)
-                must_say = len(self._backlog.shed) > MAX_UNSAID
             self._start(worker)
             if late:
-                self._wiring.report.dropped(late, "shutdown")
-            if must_say:
-                self._report_shed()  # no thread of ours has the time, or none can start
+                self._farewells.see_off()
+            self._farewells.relieve()
 
     def _take_aside(self, options: SenderOptions) -> None:
         while self._aside:
@@ -202,7 +212,7 @@ class Workers:
 
     def _wait_for_job(self, deadline: float | None) -> Job | None:
         while True:
-            self._report_shed()
+            self._farewells.see_off()
             options = self._wiring.options()
             with self._turn.lock:
                 if not self._is_closed:
@@ -239,46 +249,12 @@ class Workers:
         with self._turn.lock:
             if self._backlog.in_flight.pop(ident, None) is None:
                 return  # the process ends, and this batch has been reported as dropped
-            self._saying.append(ident)
+            self._farewells.begin()
             was_open = self._backlog.is_paused
             dropped = self._backlog.settle(job, outcome)
             if was_open:
                 self._turn.work.notify_all()  # they wait for what this batch has found out
-        try:
-            self._say(outcome, dropped)
-        finally:
-            self._end_saying(ident)
-
-    def _say(self, outcome: Outcome, dropped: list[Event]) -> None:
-        report = self._wiring.report
-        with ExitStack() as stack:  # all of it, even if a receiver throws a SystemExit
-            if dropped:
-                stack.callback(report.dropped, dropped, "expired")
-            if outcome.error is not None:
-                stack.callback(report.failed, outcome.error, len(outcome.waiting))
-            for event, error in reversed(outcome.rejected):
-                stack.callback(report.rejected, [event], error)
-            if outcome.delivered:
-                stack.callback(report.delivered, outcome.delivered)
-
-    def _report_shed(self) -> None:
-        """Say what the queue had no room for: here, because a request is not to wait for it."""
-        ident = threading.get_ident()
-        with self._turn.lock:
-            shed, self._backlog.shed = self._backlog.shed, []
-            if not shed:
-                return
-            self._saying.append(ident)
-        try:
-            self._wiring.report.dropped(shed, "overflow")
-        finally:
-            self._end_saying(ident)
-
-    def _end_saying(self, ident: int) -> None:
-        with self._turn.lock:
-            self._saying.remove(ident)
-            if self._flushing:
-                self._turn.settled.notify_all()
+        self._farewells.say(outcome, dropped)
 
     def _wait_until_empty(self, deadline: float) -> bool:
         while True:
@@ -287,7 +263,7 @@ class Workers:
                     return True
                 now = self._wiring.clock()
                 delay = self._backlog.get_delay(0.0) or 0.0
-                is_busy = bool(self._backlog.in_flight or self._saying)
+                is_busy = bool(self._backlog.in_flight) or self._farewells.is_speaking
                 if now >= deadline or (not is_busy and now + delay > deadline):
                     return False  # Topsort will not be asked again before the time is up
                 has_workers = self._count_threads() > 0

@@ -202,7 +202,7 @@ settings.configure(
     INSTALLED_APPS=["django_topsort"], TOPSORT_SHUTDOWN_TIMEOUT=float(sys.argv[2]),
 )
 django.setup()
-from django_topsort import delivery
+from django_topsort import delivery, routing
 from tests.sending.engine import build_events
 assert "requests" not in sys.modules, "it is imported when it is needed"
 """
@@ -216,7 +216,7 @@ def test_process_that_ends_sends_what_waits(api: FakeApi, when: str) -> None:
         # Nothing has been sent yet: even requests is imported while the process ends.
         code = f"""
 import django_topsort.backends.thread
-backend = delivery.get_backend()
+backend = routing.get_backend()
 atexit.register(lambda: backend.close())
 atexit.register(lambda: {record})
 """
@@ -230,7 +230,7 @@ atexit.register(lambda: {record})
 def test_process_that_ends_does_not_wait_long_for_a_hanging_api(api: FakeApi, when: str) -> None:
     record = "delivery.deliver_safely(build_events(300))"
     if when == "at exit":
-        record = f"delivery.get_backend().flush(0); atexit.register(lambda: {record})"
+        record = f"routing.get_backend().flush(0); atexit.register(lambda: {record})"
     code = f"started = time.monotonic()\n{record}\n"
     ending = "atexit.register(lambda: print(time.monotonic() - started))\n"
     with api.hang():

@@ -20,8 +20,9 @@ from django_topsort.exceptions import (
     RateLimited,
     ServerUnavailable,
 )
+from django_topsort.sending.farewells import MAX_UNSAID
 from django_topsort.sending.wiring import SenderOptions
-from django_topsort.sending.workers import MAX_UNSAID, STARTING_SECONDS, Workers
+from django_topsort.sending.workers import STARTING_SECONDS, Workers
 from tests.sending.engine import (
     PATIENCE,
     Api,

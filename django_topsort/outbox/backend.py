@@ -1,0 +1,151 @@
+"""The backend that keeps events in the shop's own database until Topsort has them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.core.checks import Error
+from django.db import connections, transaction
+
+from django_topsort.accounts import accounts
+from django_topsort.backends.base import BaseEventBackend
+from django_topsort.conf import topsort_settings
+from django_topsort.delivery import log_safely
+from django_topsort.routing import get_memory_backend
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
+
+    from django_topsort.events import Event
+    from django_topsort.purchases.announcements import Announcement
+
+APP = "django_topsort.outbox"
+# For how long an announced order is left to the process that announced it: a transaction lasts.
+PATIENCE = timedelta(seconds=15)
+
+
+class EventBackend(BaseEventBackend):
+    """Writes each event into a table, in the caller's transaction, and relays it from there.
+
+    A purchase is reported if and only if its order is committed, also when the process is killed
+    right after. Where the table is missing or the database refuses, the order is committed all the
+    same, and the event goes by way of memory.
+    """
+
+    blocking = True
+    transactional = True
+
+    def send_events(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        try:
+            self._store(events)
+        except Exception as error:
+            said = "outbox not written events=%s; sent from memory instead. Is it migrated?"
+            log_safely(logging.ERROR, ("outbox",), said, len(events), error=error)
+            self._send_from_memory(events)
+
+    def take_over(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Take what the memory cannot keep. Raises what the database does."""
+        if events:
+            self._store(events)
+        return ()
+
+    def announce(self, announcement: Announcement) -> bool:
+        from django_topsort.outbox import announced, store
+
+        using = store.get_outbox_database()
+        if announcement.using != using:
+            said = "order in another database using=%s outbox=%s; it is reported on commit only"
+            log_safely(logging.WARNING, ("using",), said, announcement.using, using)
+            return False
+        announced.store_announcement(announcement, using, PATIENCE)
+        return True
+
+    def withdraw(self, announcement: Announcement) -> None:
+        from django_topsort.outbox import announced, store
+
+        using = store.get_outbox_database()
+        with store.borrowed_connection(using):
+            announced.delete_announcement(announcement, using)
+
+    def open(self) -> None:
+        from django_topsort.outbox import background, store
+
+        if self._is_relaying(store.get_outbox_database()):
+            background.get_relay(self.report).start()
+
+    def flush(self, timeout: float) -> bool:
+        from django_topsort.outbox import background, store
+        from django_topsort.outbox.models import OutboxEvent
+
+        using = store.get_outbox_database()
+        relay = background.get_relay(self.report)
+        if background.is_shared(using):
+            relay.flush(timeout)
+        else:
+            deadline = time.monotonic() + timeout
+            relay.relay.run(lambda: time.monotonic() < deadline)
+        with store.borrowed_connection(using):
+            return not OutboxEvent.objects.using(using).waiting().exists()
+
+    def check(self) -> list[CheckMessage]:
+        if apps.is_installed(APP):
+            return []
+        text = "TOPSORT_BACKENDS names the outbox, whose app is not installed: it has no table."
+        hint = f"Add {APP!r} to INSTALLED_APPS, and migrate."
+        return [Error(text, hint=hint, id="django_topsort.E016")]
+
+    def get_state(self) -> dict[str, Any]:
+        from django_topsort.outbox.figures import get_figures
+
+        return {"outbox": get_figures()}
+
+    def _store(self, events: Sequence[Event]) -> None:
+        from django_topsort.outbox import store
+
+        using = store.get_outbox_database()
+        with store.borrowed_connection(using):
+            duplicates = store.store_events(events, using)
+            stored = events
+            if duplicates:
+                left = {id(event) for event in duplicates}
+                stored = [event for event in events if id(event) not in left]
+                self.report.dropped(duplicates, "duplicate")
+            accounts.count_stored(stored)
+            transaction.on_commit(partial(self._nudge, using), using=using, robust=True)
+
+    def _nudge(self, using: str) -> None:
+        from django_topsort.outbox import background
+
+        if self._is_relaying(using):
+            background.get_relay(self.report).nudge()
+
+    def _is_relaying(self, using: str) -> bool:
+        from django_topsort.outbox import background
+
+        return bool(topsort_settings.TOPSORT_OUTBOX_RELAY) and background.is_shared(using)
+
+    def _send_from_memory(self, events: Sequence[Event]) -> None:
+        send = partial(get_memory_backend().send_events, events)
+        using = self._get_open_transaction()
+        if using is None:
+            send()
+        else:
+            # The order may yet be rolled back.
+            transaction.on_commit(send, using=using, robust=True)
+
+    def _get_open_transaction(self) -> str | None:
+        try:
+            from django_topsort.outbox import store
+
+            using = store.get_outbox_database()
+            return using if connections[using].in_atomic_block else None
+        except Exception:
+            return None

@@ -1,0 +1,237 @@
+"""From the outbox to Topsort: claim what is due, post it, write down what became of it.
+
+No transaction is open while Topsort is asked. What a relay has not written down when it dies is
+due again when its lease ends, and is sent again under the same ids.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.db import DatabaseError
+
+from django_topsort.accounts import accounts
+from django_topsort.backends.base import encode_body
+from django_topsort.backends.thread import read_number
+from django_topsort.batches import MAX_PER_KIND
+from django_topsort.delivery import log_safely
+from django_topsort.exceptions import ApiError, InvalidEvent, NoAnswer
+from django_topsort.outbox.announced import finish_announcements
+from django_topsort.outbox.clock import get_database_time
+from django_topsort.outbox.models import MAX_ERROR, RELAY_ORDER, Lease, OutboxEvent, Status
+from django_topsort.outbox.rows import DESTINATION, Reading, read_event
+from django_topsort.reporting import describe_error
+from django_topsort.sending.backlog import PROBE_EVENTS
+from django_topsort.sending.circuit import Circuit
+from django_topsort.sending.posting import Outcome, post_batch
+from django_topsort.wire import build_request
+
+if TYPE_CHECKING:
+    from django_topsort.events import Event
+    from django_topsort.reporting import Reporter
+
+FIRST_BACKOFF = 5.0  # seconds
+LONGEST_BACKOFF = 3600.0
+# Of a lease: what is left then is for writing down what became of the rows.
+PART_FOR_POSTING = 0.7
+
+
+def get_backoff(attempts: int, rand: Callable[[], float] = random.random) -> float:
+    """Return the seconds to wait after ``attempts`` failures: up to 5 s * 2**n, an hour at most."""
+    limit = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(attempts, 16))
+    return max(1.0, limit * rand())
+
+
+class Relay:
+    """Sends the rows of one database, one batch after the other. For one thread at a time."""
+
+    def __init__(
+        self,
+        using: str,
+        report: Reporter,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        self.using = using
+        self._report = report
+        self._clock = clock
+        self._rand = rand
+        self._circuit = Circuit(rand)
+        self._retry_at = math.inf  # when the first of what has failed here is due again
+
+    def get_pause(self) -> float:
+        """Return the seconds until Topsort may be asked again: 0 for now."""
+        return self._circuit.get_delay(self._clock()) or 0.0
+
+    def get_delay(self) -> float:
+        """Return the seconds until what has failed here is due again, infinite where nothing has.
+
+        What others have put off is found when somebody looks for it.
+        """
+        return max(self.get_pause(), self._retry_at - self._clock())
+
+    def run(self, should_go_on: Callable[[], bool]) -> int:
+        """Send what is due, until nothing is or ``should_go_on()`` says no; return how many rows.
+
+        Raises what the database does.
+        """
+        done = 0
+        if self._retry_at <= self._clock():
+            self._retry_at = math.inf
+        while should_go_on() and not self.get_pause():
+            rows = self.send_batch()
+            if not rows:
+                break
+            done += rows
+        return done
+
+    def send_batch(self) -> int:
+        """Send at most 50 of each kind of what is due; return how many rows were claimed."""
+        now = get_database_time(self.using)
+        lease = read_number("TOPSORT_OUTBOX_LEASE", 1)
+        deadline = self._clock() + lease * PART_FOR_POSTING
+        token = str(uuid.uuid4())
+        rows = self._claim(Lease(token, now, now + timedelta(seconds=lease)))
+        announced = [row for row in rows if row.is_announcement]
+        finish_announcements(announced, token, self._report, now, self._put_off)
+        readings = self._read([row for row in rows if not row.is_announcement], token, now)
+        if readings:
+            self._send(readings, token, deadline)
+        return len(rows)
+
+    def _claim(self, lease: Lease) -> list[OutboxEvent]:
+        most = PROBE_EVENTS if self._circuit.is_open else MAX_PER_KIND
+        rows: list[OutboxEvent] = []
+        for kind in RELAY_ORDER:
+            some = OutboxEvent.objects.using(self.using)
+            rows += some.claim(kind, DESTINATION, most, lease)
+        return rows
+
+    def _read(self, rows: Iterable[OutboxEvent], token: str, now: datetime) -> list[Reading]:
+        """Return the rows with their events; what cannot be read is a dead letter."""
+        readings = []
+        for row in rows:
+            try:
+                readings.append(Reading(row, read_event(row)))
+            except InvalidEvent as error:
+                given = f"not readable: {error.field}: {error.rule}"
+                self._update([row], token, status=Status.DEAD, settled_at=now, last_error=given)
+                said = "outbox row not readable id=%s kind=%s; it is a dead letter"
+                log_safely(logging.ERROR, ("unreadable", row.kind), said, row.pk, row.kind)
+        return readings
+
+    def _send(self, readings: Sequence[Reading], token: str, deadline: float) -> None:
+        events = [reading.event for reading in readings]
+        accounts.count_taken(events)
+        is_probe = self._circuit.start()
+        outcome = Outcome(waiting=list(events))
+        try:
+            outcome = post_batch(
+                build_request(events), lambda body: self._post(body, deadline), encode_body
+            )
+        finally:
+            self._note(outcome, is_probe=is_probe)
+            self._settle(outcome, readings, token)
+
+    def _post(self, body: bytes, deadline: float) -> None:
+        from django_topsort.backends.connections import post_body  # loads requests
+
+        left = deadline - self._clock()
+        if left <= 0:
+            raise NoAnswer("the lease is about to end")
+        post_body(body, left)
+
+    def _note(self, outcome: Outcome, *, is_probe: bool) -> None:
+        if outcome.error is not None:
+            self._circuit.fail(outcome.error, self._clock(), is_probe=is_probe)
+        elif outcome.requests:
+            self._circuit.succeed(is_probe=is_probe)
+        else:
+            self._circuit.give_up(is_probe=is_probe)
+
+    def _settle(self, outcome: Outcome, readings: Sequence[Reading], token: str) -> None:
+        now = get_database_time(self.using)
+        rows = {(row.kind, event.id): row for row, event in readings}
+
+        def find(events: Iterable[Event]) -> list[OutboxEvent]:
+            return [rows[event.kind, event.id] for event in events]
+
+        if outcome.delivered:
+            done = find(outcome.delivered)
+            self._update(done, token, status=Status.DELIVERED, settled_at=now, last_error="")
+            self._report.delivered(outcome.delivered)
+        for event, error in outcome.rejected:
+            said = shorten(error)
+            self._update(
+                find([event]), token, status=Status.REJECTED, settled_at=now, last_error=said
+            )
+            self._report.rejected([event], error)
+        if outcome.waiting:
+            self._put_back(outcome, find(outcome.waiting), token, now)
+
+    def _put_back(
+        self, outcome: Outcome, rows: Sequence[OutboxEvent], token: str, now: datetime
+    ) -> None:
+        error = outcome.error
+        age = timedelta(seconds=read_number("TOPSORT_OUTBOX_MAX_AGE", 1))
+        # A setting that is wrong is no fault of the events: they are not given up for it.
+        is_final = error is None or not error.configuration
+        gone = [row for row in rows if is_final and now - row.created_at > age]
+        keys = {row.pk for row in gone}
+        said = "" if error is None else shorten(error)
+        if gone:
+            self._update(gone, token, status=Status.DEAD, settled_at=now, last_error=said)
+        for attempts in {row.attempts for row in rows}:
+            some = [row for row in rows if row.attempts == attempts and row.pk not in keys]
+            self._put_off(some, token, now, said, error)
+        if error is not None:
+            self._report.failed(error, len(outcome.waiting))
+        pairs = list(zip(outcome.waiting, rows, strict=True))
+        accounts.count_stored([event for event, row in pairs if row.pk not in keys])
+        if gone:
+            self._report.dropped([event for event, row in pairs if row.pk in keys], "dead_letter")
+
+    def _put_off(
+        self,
+        rows: Sequence[OutboxEvent],
+        token: str,
+        now: datetime,
+        said: str,
+        error: ApiError | None = None,
+    ) -> None:
+        """Let rows that have failed equally often be due later, by as much as that is."""
+        if not rows:
+            return
+        is_own = error is None or not error.configuration
+        attempts = rows[0].attempts + is_own
+        pause = get_backoff(attempts, self._rand)
+        if error is not None and error.retry_after is not None:
+            pause = max(pause, min(error.retry_after, LONGEST_BACKOFF))
+        self._retry_at = min(self._retry_at, self._clock() + pause)
+        due_at = now + timedelta(seconds=pause)
+        self._update(rows, token, attempts=attempts, due_at=due_at, last_error=said, lease_token="")
+
+    def _update(self, rows: Sequence[OutboxEvent], token: str, **values: object) -> None:
+        """Change rows, but for those whose lease another relay has by now.
+
+        Where the database refuses, the lease ends by itself, and the rows are sent again.
+        """
+        try:
+            rows_now = OutboxEvent.objects.using(self.using)
+            rows_now.leased([row.pk for row in rows], token).update(**values)
+        except DatabaseError as error:
+            said = "outbox not updated rows=%s; they are sent again when their lease ends"
+            log_safely(logging.ERROR, ("update",), said, len(rows), error=error)
+
+
+def shorten(error: ApiError) -> str:
+    """Return what a person needs to know of an error, in what the column holds."""
+    return f"{type(error).__name__} {describe_error(error)}"[:MAX_ERROR]

@@ -1,0 +1,87 @@
+"""Writing rows: within the caller's transaction, and without harm to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, connections, router, transaction
+
+from django_topsort.outbox.clock import get_host_time
+from django_topsort.outbox.models import OutboxEvent, Status
+from django_topsort.outbox.rows import build_row
+
+if TYPE_CHECKING:
+    from django_topsort.events import Event
+
+MAX_ROWS = 500  # written by one statement
+# What is there for an event that has failed is replaced: the order may have been put right.
+FAILED = (Status.REJECTED, Status.DEAD)
+RENEWED = (
+    "payload",
+    "status",
+    "attempts",
+    "occurred_at",
+    "created_at",
+    "due_at",
+    "settled_at",
+    "lease_token",
+    "last_error",
+    "schema_version",
+)
+
+
+def get_outbox_database() -> str:
+    """Return the alias of the database that holds the outbox: routers say where."""
+    return router.db_for_write(OutboxEvent)
+
+
+@contextmanager
+def borrowed_connection(using: str) -> Iterator[None]:
+    """Leave the connection of this thread as it was: closed, if it was that.
+
+    Nobody else would close it where no request ends: in the threads of an event loop's executor,
+    and in those of a server after the response.
+    """
+    connection = connections[using]
+    was_closed = connection.connection is None
+    try:
+        yield
+    finally:
+        if was_closed and not connection.in_atomic_block:
+            connection.close()
+
+
+def store_events(events: Sequence[Event], using: str) -> list[Event]:
+    """Write a row for each of ``events``; return those that are there already.
+
+    In the transaction around it, if there is one: a savepoint keeps that whole when the database
+    refuses. Raises what the database does.
+    """
+    duplicates: list[Event] = []
+    for start in range(0, len(events), MAX_ROWS):
+        some = events[start : start + MAX_ROWS]
+        rows = [build_row(event, get_host_time()) for event in some]
+        try:
+            with transaction.atomic(using=using):
+                OutboxEvent.objects.using(using).bulk_create(rows)
+        except IntegrityError:
+            pairs = zip(some, rows, strict=True)
+            duplicates += [event for event, row in pairs if not _store_one(row, using)]
+    return duplicates
+
+
+def _store_one(row: OutboxEvent, using: str) -> bool:
+    """Write one row; return False where there is one that waits, or has been delivered."""
+    known = OutboxEvent.objects.using(using).filter(key=row.key)
+    values = {name: getattr(row, name) for name in RENEWED}
+    if known.filter(status__in=FAILED).update(**values):
+        return True
+    try:
+        with transaction.atomic(using=using):
+            row.pk = None
+            row.save(using=using, force_insert=True)
+    except IntegrityError:
+        return False  # another process was faster
+    return True

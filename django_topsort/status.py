@@ -1,0 +1,143 @@
+"""What became of all events, in one answer: of this process, and of the outbox of all processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from django_topsort.accounts import accounts
+from django_topsort.delivery import log_safely
+from django_topsort.routing import get_all_backends
+
+PROCESS_FIGURES = ("recorded", "taken", "delivered", "rejected", "dropped", "stored", "waiting")
+OUTBOX_FIGURES = ("stored", "waiting", "delivered", "rejected", "dead")
+
+
+def get_status() -> dict[str, Any]:
+    """Return what became of the events of this process, and what is in the outbox.
+
+    ::
+
+        {
+            "pid": 4711,
+            "process": {"impressions": {"recorded": 24, ..., "waiting": 0, "reasons": {}}, ...},
+            "oldest_seconds": None,         # for how long the oldest one in memory waits
+            "is_paused": False,             # whether Topsort is taken to be unable to answer
+            "last_success_at": 1790000000.0,    # seconds since 1970, None for never
+            "last_error_at": None,
+            "last_error": "",
+            "outbox": {"purchases": {"stored": 3, "waiting": 1, ..., "oldest_seconds": 2.5}, ...},
+        }
+
+    Per kind and at every moment, recorded + taken = delivered + rejected + dropped + stored +
+    waiting in the process, and stored = waiting + delivered + rejected + dead in the outbox.
+    ``outbox`` is None where no backend has one, or where its database does not answer, which is
+    logged. It costs a query, so not on every page. Never raises.
+    """
+    last = accounts.last
+    status: dict[str, Any] = {
+        "pid": os.getpid(),
+        "process": accounts.get_counts(),
+        "oldest_seconds": None,
+        "is_paused": False,
+        "last_success_at": last.success_at,
+        "last_error_at": last.error_at,
+        "last_error": last.error,
+        "outbox": None,
+    }
+    for backend in get_all_backends():
+        try:
+            state = backend.get_state()
+        except Exception as error:
+            name = type(backend).__module__
+            said = "status not known backend=%s"
+            log_safely(logging.ERROR, ("status", name), said, name, error=error)
+            continue
+        ages = [status["oldest_seconds"], state.get("oldest_seconds")]
+        status["oldest_seconds"] = max((age for age in ages if age is not None), default=None)
+        status["is_paused"] |= state.get("is_paused", False)
+        status["outbox"] = state.get("outbox") or status["outbox"]
+    return status
+
+
+def describe_status(status: dict[str, Any]) -> str:
+    """Return a status as a person reads it."""
+    now = time.time()
+    lines = [f"This process ({status['pid']})", *_build_table(status["process"], PROCESS_FIGURES)]
+    for kind, figures in status["process"].items():
+        for reason, count in sorted(figures["reasons"].items()):
+            lines.append(f"  dropped {kind} {reason}: {count}")
+    if status["is_paused"]:
+        lines.append("  paused: Topsort does not answer, or a setting is wrong")
+    lines += [
+        f"  oldest waiting: {_describe_age(status['oldest_seconds'])}",
+        f"  last success: {_describe_moment(status['last_success_at'], now)}",
+        f"  last error: {_describe_moment(status['last_error_at'], now)} {status['last_error']}",
+    ]
+    if status["outbox"] is None:
+        lines += ["", "No outbox"]
+    else:
+        lines += ["", "Outbox (all processes)", *_build_table(status["outbox"], OUTBOX_FIGURES)]
+        for kind, figures in status["outbox"].items():
+            if figures["oldest_seconds"] is not None:
+                age = _describe_age(figures["oldest_seconds"])
+                lines.append(f"  oldest waiting {kind}: {age}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def format_prometheus(status: dict[str, Any]) -> str:
+    """Return a status in Prometheus' text format, to be scraped from a view or a file."""
+    metrics = (*_build_event_metrics(status), *_build_health_metrics(status))
+    return "".join(f"{line}\n" for line in (*metrics, *_build_outbox_metrics(status)))
+
+
+def _build_event_metrics(status: dict[str, Any]) -> Iterator[str]:
+    for name in PROCESS_FIGURES:
+        kind_of_metric = "gauge" if name == "waiting" else "counter"
+        suffix = "" if name == "waiting" else "_total"
+        yield f"# TYPE topsort_events_{name}{suffix} {kind_of_metric}"
+        for kind, figures in status["process"].items():
+            if name != "dropped":
+                yield f'topsort_events_{name}{suffix}{{kind="{kind}"}} {figures[name]}'
+                continue
+            for reason, count in sorted(figures["reasons"].items()):
+                labels = f'kind="{kind}",reason="{reason}"'
+                yield f"topsort_events_dropped_total{{{labels}}} {count}"
+
+
+def _build_health_metrics(status: dict[str, Any]) -> Iterator[str]:
+    yield "# TYPE topsort_paused gauge"
+    yield f"topsort_paused {int(status['is_paused'])}"
+    for name in ("oldest_seconds", "last_success_at", "last_error_at"):
+        yield f"# TYPE topsort_{name} gauge"
+        if status[name] is not None:
+            yield f"topsort_{name} {status[name]}"
+
+
+def _build_outbox_metrics(status: dict[str, Any]) -> Iterator[str]:
+    if status["outbox"] is None:
+        return
+    for name in OUTBOX_FIGURES[1:]:
+        yield f"# TYPE topsort_outbox_{name} gauge"
+        for kind, figures in status["outbox"].items():
+            yield f'topsort_outbox_{name}{{kind="{kind}"}} {figures[name]}'
+    yield "# TYPE topsort_outbox_oldest_seconds gauge"
+    for kind, figures in status["outbox"].items():
+        yield f'topsort_outbox_oldest_seconds{{kind="{kind}"}} {figures["oldest_seconds"] or 0}'
+
+
+def _build_table(figures: dict[str, Any], names: tuple[str, ...]) -> Iterator[str]:
+    yield "  " + "kind".ljust(12) + "".join(name.rjust(11) for name in names)
+    for kind, counts in figures.items():
+        yield "  " + kind.ljust(12) + "".join(str(counts[name]).rjust(11) for name in names)
+
+
+def _describe_age(seconds: float | None) -> str:
+    return "nothing waits" if seconds is None else f"{seconds:.1f} s"
+
+
+def _describe_moment(moment: float | None, now: float) -> str:
+    return "never" if moment is None else f"{max(0.0, now - moment):.1f} s ago"
