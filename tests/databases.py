@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -33,6 +36,15 @@ def build_database(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "OPTIONS": dict(parse_qsl(parts.query)),
     }
+
+
+def build_file_database() -> dict[str, Any]:
+    """Return the entry of a SQLite database that threads can share, which one in memory is not.
+
+    In a file of this process's own: a run of the tests has several.
+    """
+    name = Path(tempfile.gettempdir()) / f"django-topsort-{os.getpid()}.sqlite3"
+    return {**build_database(""), "TEST": {"NAME": str(name)}}
 
 
 def stand_in_for_mysqlclient() -> None:  # pragma: no cover

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.databases import build_database
+from tests.databases import build_database, build_file_database
 
 SECRET_KEY = "tests-only"
 DEBUG = False
@@ -29,7 +29,7 @@ ROOT_URLCONF = "tests.urls"
 DATABASES = {
     "default": build_database(os.environ.get("TEST_DATABASE_URL", "")),
     # Where a shop keeps its orders apart from the rest.
-    "other": build_database(""),
+    "other": build_file_database(),
 }
 # The shop has no migrations, and its orders refer to users: their tables must be made in one go.
 MIGRATION_MODULES = {"auth": None, "contenttypes": None, "sessions": None}
