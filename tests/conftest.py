@@ -9,9 +9,11 @@ import pytest
 from django.core.cache import cache
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
+from django.test import override_settings
 
-from django_topsort import reporting
+from django_topsort import reporting, routing
 from django_topsort.backends import locmem
+from django_topsort.backends.base import BaseEventBackend
 from django_topsort.signals import events_dropped
 
 # A machine that measures coverage on all its cores is slow at times; that is no finding.
@@ -26,6 +28,17 @@ def _clean_memory() -> Iterator[None]:
     locmem.outbox.clear()
     cache.clear()
     reporting.log_limit._lines.clear()
+
+
+@pytest.fixture
+def own_backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a test have backends of its own, with nothing in them and nothing left by them."""
+    own: dict[str, BaseEventBackend] = {}
+    monkeypatch.setattr(routing, "_backends", own)
+    yield
+    with override_settings(TOPSORT_SHUTDOWN_TIMEOUT=0):
+        for backend in own.values():
+            backend.close()
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def api(settings: Any) -> Iterator[FakeApi]:
 
 
 @pytest.fixture(autouse=True)
-def outbox(settings: Any) -> Iterator[None]:
+def outbox(settings: Any, own_backends: None) -> Iterator[None]:
     """Purchases go to the outbox; no test leaves its relay to the next."""
     settings.TOPSORT_BACKENDS = {"default": LOCMEM, "purchases": OUTBOX}
     yield

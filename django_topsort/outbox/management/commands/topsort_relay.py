@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -32,6 +33,8 @@ class Command(BaseCommand):
         " is at. Any number may run, beside one another and beside the web processes."
     )
 
+    build_stop: Callable[[], threading.Event] = threading.Event
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--once",
@@ -40,7 +43,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, once: bool, **options: Any) -> None:
-        stop = threading.Event()
+        stop = self.build_stop()
 
         def ask_to_stop(number: int, frame: FrameType | None) -> None:
             stop.set()
