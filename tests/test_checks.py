@@ -33,6 +33,7 @@ from tests.shop.models import Product
 PACKAGE = Path(conf.__file__).resolve().parent
 KEY = "TSE_the-key-of-these-tests"
 THREAD = "django_topsort.backends.thread.EventBackend"
+OUTBOX = "django_topsort.outbox.backend.EventBackend"
 LOCMEM = "django_topsort.backends.locmem.EventBackend"
 OURS = "django_topsort.middleware.TopsortMiddleware"
 COMMON = "django.middleware.common.CommonMiddleware"
@@ -262,7 +263,28 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         "its folder does not exist",
         "Make the folder '/no/such/folder'",
     ),
+    (
+        "E042",
+        {"INSTALLED_APPS": ["django_topsort"], "TOPSORT_BACKENDS": {"default": OUTBOX}},
+        "whose app is not installed",
+        "Add 'django_topsort.outbox' to INSTALLED_APPS",
+    ),
+    ("E043", {"TOPSORT_OUTBOX_RELAY": None}, "True or False", "TOPSORT_OUTBOX_RELAY = True"),
+    ("E044", {"TOPSORT_OUTBOX_SWEEP_INTERVAL": -1}, "seconds", "SWEEP_INTERVAL = 60.0"),
+    ("E045", {"TOPSORT_OUTBOX_LEASE": 1}, "from 5 to 3600", "TOPSORT_OUTBOX_LEASE = 60.0"),
+    ("E046", {"TOPSORT_OUTBOX_MAX_AGE": "7 days"}, "seconds", "OUTBOX_MAX_AGE = 604800.0"),
+    ("E047", {"TOPSORT_OUTBOX_KEEP_DELIVERED": None}, "seconds", "KEEP_DELIVERED = 259200.0"),
+    ("E048", {"TOPSORT_OUTBOX_KEEP_FAILED": 1e12}, "ten years", "KEEP_FAILED = 7776000.0"),
+    ("W012", SENDING, "purchases are kept in memory", f'write "purchases": "{OUTBOX}"'),
+    (
+        "W014",
+        {"TOPSORT_BACKENDS": {"default": LOCMEM, "overflow": THREAD}},
+        "as the overflow keeps events in memory",
+        f'Write "overflow": "{OUTBOX}"',
+    ),
 ]
+# In a module of its own, because it asks the database.
+OTHER_IDS = ["W013"]
 
 
 @pytest.mark.parametrize(("name", "values", "said", "hint"), CASES, ids=[case[0] for case in CASES])
@@ -278,8 +300,8 @@ def test_message_names_the_value_and_the_hint_what_to_write(
     assert said in message.msg
     assert hint in str(message.hint)
     assert message.level == (checks.ERROR if name.startswith("E") else checks.WARNING)
-    # Nothing else is said, but for the backend of the tests, which is no fault here.
-    others = {"W005"} | ({"E001", "W011"} if name in ("E001", "W011") else set())
+    # Nothing else is said, but for the backends of the tests, which are no fault here.
+    others = {"W005", "W012"} | ({"E001", "W011"} if name in ("E001", "W011") else set())
     assert set(get_ids(messages)) | others == {name} | others
 
 
@@ -291,7 +313,7 @@ def test_each_id_is_written_once_and_has_a_case() -> None:
         for name in pattern.findall(path.read_text(encoding="utf-8"))
     ]
 
-    assert sorted(written) == sorted(case[0] for case in CASES)
+    assert sorted(written) == sorted([*(case[0] for case in CASES), *OTHER_IDS])
 
 
 def test_settings_of_the_tests_pass() -> None:
@@ -304,7 +326,22 @@ def test_defaults_with_a_key_pass_in_production(settings: Settings) -> None:
             delattr(settings, name)
     settings.TOPSORT_API_KEY = KEY
 
+    assert get_ids(run(deploy=True)) == ["W012"]
+    settings.TOPSORT_BACKENDS = {"default": THREAD, "purchases": OUTBOX, "overflow": OUTBOX}
     assert run(deploy=True) == []
+
+
+def test_overflow_is_looked_at_as_the_other_backends_are(settings: Settings) -> None:
+    for path, expected in (
+        ("no.such.Backend", ["E013"]),
+        (f"{HERE}.NoBackend", ["E014"]),
+        (f"{HERE}.UnmadeBackend", ["E015"]),
+        (OUTBOX, []),
+        (LOCMEM, []),
+        ("", []),
+    ):
+        settings.TOPSORT_BACKENDS = {"default": LOCMEM, "overflow": path}
+        assert get_ids(run()) == expected, path
 
 
 @pytest.mark.parametrize(
@@ -652,11 +689,12 @@ def test_password_in_the_url_is_not_shown(settings: Settings) -> None:
 def test_backend_that_is_used_for_several_kinds_is_named_once(settings: Settings) -> None:
     settings.TOPSORT_BACKENDS = {"default": THREAD, "clicks": LOCMEM, "pageviews": LOCMEM}
 
-    (message,) = run(deploy=True)
+    message, *others = run(deploy=True)
 
     assert get_ids([message]) == ["W005"]
     assert LOCMEM in message.msg
     assert "clicks, pageviews" in message.msg
+    assert get_ids(others) == ["W012"]
 
 
 def test_backends_own_checks_are_collected_once(settings: Settings) -> None:
@@ -731,7 +769,8 @@ def test_key_of_a_backend_that_is_like_no_other_gets_the_list(settings: Settings
 
     (message,) = run()
 
-    assert message.hint == "Its keys are default, impressions, clicks, purchases, pageviews."
+    kinds = "impressions, clicks, purchases, pageviews"
+    assert message.hint == f"Its keys are default, {kinds}, overflow."
 
 
 def test_checks_make_the_backend_that_delivery_uses(settings: Settings) -> None:

@@ -84,8 +84,8 @@ def test_settings_are_all_that_the_class_has() -> None:
     assert {name for name in dir(TopsortSettings) if name.isupper()} == set(SETTINGS)
 
 
-def test_backend_keys_are_the_default_and_the_kinds() -> None:
-    assert set(BACKEND_KEYS) == {"default", *EVENT_KINDS}
+def test_backend_keys_are_the_default_the_kinds_and_the_overflow() -> None:
+    assert set(BACKEND_KEYS) == {"default", *EVENT_KINDS, "overflow"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django_topsort.checks.addresses import check_api_url
-from django_topsort.checks.backends import check_backends, check_backends_report
+from django_topsort.checks.backends import (
+    check_backends,
+    check_backends_report,
+    check_overflow,
+    check_purchases_are_safe,
+)
 from django_topsort.checks.cookies import check_cookie_name, check_cookie_samesite
 from django_topsort.checks.credentials import (
     check_api_key,
@@ -32,6 +37,7 @@ CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_other_settings,
     check_api_url,
     check_backends,
+    check_overflow,
     check_hooks,
     check_values,
     check_file_path,
@@ -46,6 +52,7 @@ CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
 DEPLOY_CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_api_key_is_set,
     check_backends_report,
+    check_purchases_are_safe,
     check_context_processors,
     check_strict,
 )

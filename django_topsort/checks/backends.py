@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.utils.module_loading import import_string
 
+from django_topsort.backends import thread
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.checks.messages import build_error, build_warning, show, suggest
 from django_topsort.conf import BACKEND_KEYS, topsort_settings
 from django_topsort.events import EVENT_KINDS
-from django_topsort.routing import get_backend
+from django_topsort.routing import get_backend, get_overflow
 
 if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
+OUTBOX = "django_topsort.outbox.backend.EventBackend"
 DEFAULT_HINT = (
     'Write TOPSORT_BACKENDS = {"default": "django_topsort.backends.thread.EventBackend"}.'
 )
@@ -41,7 +44,7 @@ def check_backends(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         text = f"TOPSORT_BACKENDS has no backend for {', '.join(without)} and no default."
         found.append(build_error("E011", text, DEFAULT_HINT))
     for path, kinds in get_paths():
-        found += _check_backend(path, kinds[0])
+        found += _check_backend(path, partial(get_backend, kinds[0]))
     return found
 
 
@@ -57,6 +60,36 @@ def check_backends_report(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
         for path, kinds in get_paths()
         if (backend_class := _load(path)) is not None and not backend_class.production
     ]
+
+
+def check_overflow(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Require an overflow that keeps what the memory cannot, and is not the memory itself."""
+    path = (_read() or {}).get("overflow")
+    if not path:
+        return []
+    found = _load(path)
+    if found is not None and issubclass(found, thread.EventBackend):
+        text = f"TOPSORT_BACKENDS: {show(path)} as the overflow keeps events in memory, too."
+        return [build_warning("W014", text, f'Write "overflow": "{OUTBOX}", or leave it out.')]
+    if any(known == path for known, _ in get_paths()):
+        return []  # it has been looked at
+    return _check_backend(path, get_overflow)
+
+
+def check_purchases_are_safe(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of purchases that a process which is killed takes along."""
+    found = _load(_get_path(_read() or {}, "purchases"))
+    if found is None or not found.production or found.transactional:
+        return []
+    text = (
+        "TOPSORT_BACKENDS: purchases are kept in memory until Topsort has them; a process that is"
+        " killed right after an order is committed loses its report."
+    )
+    hint = (
+        f'Add "django_topsort.outbox" to INSTALLED_APPS, write "purchases": "{OUTBOX}" in'
+        " TOPSORT_BACKENDS, and migrate."
+    )
+    return [build_warning("W012", text, hint)]
 
 
 def is_sending() -> bool:
@@ -112,7 +145,19 @@ def _is_backend(found: object) -> bool:
     return isinstance(found, type) and issubclass(found, BaseEventBackend)
 
 
-def _check_backend(path: object, kind: str) -> list[CheckMessage]:
+def _check_backend(path: object, get: Callable[[], BaseEventBackend | None]) -> list[CheckMessage]:
+    if messages := _check_class(path):
+        return messages
+    try:
+        backend = get()
+        return [] if backend is None else list(backend.check())
+    except Exception as error:
+        text = f"TOPSORT_BACKENDS: {show(path)} cannot be checked: {show(error)}."
+        hint = "Make its __init__() and check() work without its settings; check() returns a list."
+        return [build_error("E015", text, hint)]
+
+
+def _check_class(path: object) -> list[CheckMessage]:
     try:
         found = import_string(path)  # type: ignore[arg-type]  # raises for what is no text
     except Exception as error:
@@ -124,9 +169,4 @@ def _check_backend(path: object, kind: str) -> list[CheckMessage]:
         text = f"TOPSORT_BACKENDS: {show(path)} is no event backend."
         hint = "Name a subclass of django_topsort.backends.base.BaseEventBackend."
         return [build_error("E014", text, hint)]
-    try:
-        return list(get_backend(kind).check())
-    except Exception as error:
-        text = f"TOPSORT_BACKENDS: {show(path)} cannot be checked: {show(error)}."
-        hint = "Make its __init__() and check() work without its settings; check() returns a list."
-        return [build_error("E015", text, hint)]
+    return []

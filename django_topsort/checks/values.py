@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
 DAY = 24 * 60 * 60
+LONGEST = 3650 * DAY
 MAX_CONNECTIONS = 64
 HOST = re.compile(r"[^\s/*@?#.,;][^\s/*@?#,;]*")
 DOMAIN = re.compile(r"\.?[^\s/*@?#.,;:][^\s/*@?#,;:]*")
@@ -35,6 +36,16 @@ class Rule(NamedTuple):
 def is_seconds(value: object) -> bool:
     """Whether ``value`` is a number from 0 to a day's seconds, which no socket or lock refuses."""
     return type(value) in (int, float) and 0 <= value <= DAY  # type: ignore[operator]
+
+
+def is_duration(value: object) -> bool:
+    """Whether ``value`` is a number from 0 to ten years' seconds, which a date can be off by."""
+    return type(value) in (int, float) and 0 <= value <= LONGEST  # type: ignore[operator]
+
+
+def is_lease(value: object) -> bool:
+    """Whether ``value`` is a number of seconds in which a request can be made, and of an hour."""
+    return type(value) in (int, float) and 5 <= value <= 3600  # type: ignore[operator]
 
 
 def is_count(value: object) -> bool:
@@ -79,6 +90,7 @@ def is_domain(value: object) -> bool:
 
 COUNT = "it must be a whole number of 1 or more"
 SECONDS = "it must be a number of seconds, from 0 to a day's 86400"
+LONG_SECONDS = f"it must be a number of seconds, from 0 to {LONGEST} (ten years)"
 WHOLE_SECONDS = "it must be a whole number of seconds, 1 or more"
 SWITCH = "it must be True, False or None"
 
@@ -97,6 +109,16 @@ RULES = {
         f"it must be a whole number from 1 to {MAX_CONNECTIONS}; each is a thread of its own",
     ),
     "TOPSORT_SHUTDOWN_TIMEOUT": Rule("E025", is_seconds, SECONDS),
+    "TOPSORT_OUTBOX_RELAY": Rule(
+        "E043", lambda value: isinstance(value, bool), "it must be True or False"
+    ),
+    "TOPSORT_OUTBOX_SWEEP_INTERVAL": Rule("E044", is_seconds, SECONDS),
+    "TOPSORT_OUTBOX_LEASE": Rule(
+        "E045", is_lease, "it must be a number of seconds, from 5 to 3600; requests must fit in"
+    ),
+    "TOPSORT_OUTBOX_MAX_AGE": Rule("E046", is_duration, LONG_SECONDS),
+    "TOPSORT_OUTBOX_KEEP_DELIVERED": Rule("E047", is_duration, LONG_SECONDS),
+    "TOPSORT_OUTBOX_KEEP_FAILED": Rule("E048", is_duration, LONG_SECONDS),
     "TOPSORT_FILE_PATH": Rule(
         "E026",
         lambda value: value is None or isinstance(value, str | os.PathLike),

@@ -28,9 +28,11 @@ class ReadOnly:
     """Rows that nobody writes or changes by hand."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody may: rows are written by the shop's code."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Nobody may: what was recorded is what is sent."""
         return False
 
 

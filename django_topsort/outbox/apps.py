@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
 from django.utils.translation import gettext_lazy as _
 
 
@@ -13,3 +14,8 @@ class OutboxConfig(AppConfig):
     label = "topsort_outbox"
     verbose_name = _("Topsort outbox")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from django_topsort.outbox.checks import check_outbox_table
+
+        register(check_outbox_table, Tags.database)

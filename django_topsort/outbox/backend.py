@@ -100,7 +100,7 @@ class EventBackend(BaseEventBackend):
             return []
         text = "TOPSORT_BACKENDS names the outbox, whose app is not installed: it has no table."
         hint = f"Add {APP!r} to INSTALLED_APPS, and migrate."
-        return [Error(text, hint=hint, id="django_topsort.E016")]
+        return [Error(text, hint=hint, id="django_topsort.E042")]
 
     def get_state(self) -> dict[str, Any]:
         from django_topsort.outbox.figures import get_figures

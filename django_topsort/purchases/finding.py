@@ -66,18 +66,24 @@ def find_purchase(
     if purchase is None:
         return None  # a test, not complete yet, in another currency: build_purchase has logged it
     if buyer is None:
-        if has_refused(fresh, request):
-            logger.info("order not reported order=%s reason=no_consent", describe_order(order))
-            return None
-        detail = (
-            "nobody knows the shopper; send order_placed in a request whose client has the cookie,"
-            " or give opaque_user_id"
-        )
-        raise UnreportableOrder("no_shopper", detail)
+        _refuse_nobody(fresh, request)
+        return None
     if purchase.channel is None:
         channel: Any = topsort_settings.TOPSORT_CHANNEL
         purchase = msgspec.structs.replace(purchase, channel=channel)
     return purchase
+
+
+def _refuse_nobody(order: Any, request: HttpRequest | None) -> None:
+    """Raise UnreportableOrder, unless the shopper is unknown because of having said so."""
+    if has_refused(order, request):
+        logger.info("order not reported order=%s reason=no_consent", describe_order(order))
+        return
+    detail = (
+        "nobody knows the shopper; send order_placed in a request whose client has the cookie,"
+        " or give opaque_user_id"
+    )
+    raise UnreportableOrder("no_shopper", detail)
 
 
 def describe_order(order: Any) -> str:

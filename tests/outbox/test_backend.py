@@ -347,7 +347,7 @@ def test_app_that_is_not_installed_is_an_error_with_a_hint() -> None:
     with modify_settings(INSTALLED_APPS={"remove": "django_topsort.outbox"}):
         (error,) = EventBackend().check()
 
-    assert error.id == "django_topsort.E016"
+    assert error.id == "django_topsort.E042"
     assert "INSTALLED_APPS" in str(error.hint)
 
 
