@@ -18,7 +18,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_topsort",  # Topsort: the events
-    "django_topsort.outbox",  # Topsort: remembers who ordered, until the order is paid
+    "django_topsort.outbox",  # Topsort: keeps purchases until Topsort has them
     "shop",
 ]
 
@@ -76,3 +76,8 @@ TOPSORT_API_URL = os.environ.get("TOPSORT_API_URL", "http://127.0.0.1:8787")
 TOPSORT_API_KEY = os.environ.get("TOPSORT_API_KEY", "TSE_development")
 # Topsort: a product is known there under the id of the catalogue that it was given, not our key.
 TOPSORT_PRODUCT_ID = "shop.models.get_topsort_id"
+TOPSORT_BACKENDS = {
+    "default": "django_topsort.backends.thread.EventBackend",
+    "purchases": "django_topsort.outbox.backend.EventBackend",
+    "overflow": "django_topsort.outbox.backend.EventBackend",
+}
