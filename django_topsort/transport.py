@@ -25,10 +25,20 @@ class Deadline:
 
     def __init__(self) -> None:
         self._end = 0.0
+        self._after_connecting = 0.0
 
-    def set(self, seconds: float) -> None:
-        """Let the time end in so many seconds."""
+    def set(self, seconds: float, after_connecting: float = 0.0) -> None:
+        """Let the time end in so many seconds, and not before so many after a connection is made.
+
+        How long a name takes to be looked up is in nobody's hands. Where it takes longer than all
+        the rest may, the answer would else be always too late, and the events never settled.
+        """
         self._end = time.monotonic() + seconds
+        self._after_connecting = after_connecting
+
+    def note_connection(self) -> None:
+        """Say that a connection has just been made."""
+        self._end = max(self._end, time.monotonic() + self._after_connecting)
 
     def get_left(self) -> float:
         """Return the seconds that are left. Raises TimeoutError when there are none."""
@@ -73,7 +83,13 @@ class EventsConnection:
     """What is laid over the connection's class of urllib3, for http or https."""
 
     debuglevel = 0  # http.client's debugging prints heads, with the key in them
+    deadline: Deadline
     _rest = b""
+
+    def connect(self) -> None:
+        """Connect, and say so."""
+        super().connect()  # type: ignore[misc]
+        self.deadline.note_connection()
 
     def request(self, method: str, url: str, body: bytes = b"", **options: Any) -> None:
         """Send a request: head and body at once, which is one system call and one packet less."""
@@ -122,7 +138,7 @@ class EventsAdapter(HTTPAdapter):
             pool.ConnectionCls = type(
                 "EventsConnection",
                 (EventsConnection, pool.ConnectionCls),
-                {"response_class": staticmethod(answer_class)},
+                {"response_class": staticmethod(answer_class), "deadline": self._deadline},
             )
         return self._pool
 

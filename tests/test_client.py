@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -279,6 +280,22 @@ def test_answer_that_is_no_http_is_no_answer() -> None:
 
 
 # Time
+
+
+def test_name_that_is_looked_up_for_longer_than_all_else_may_take_is_no_failure(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def look_up_slowly(*args: Any, **options: Any) -> Any:
+        time.sleep(2.5)
+        return look_up(*args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_slowly)
+    with closing(TopsortClient(api.url, KEY, 1.0)) as client:
+        client.post_events(PAGEVIEW % 1)
+
+    assert len(api.pageviews) == len(api.requests) == 1
 
 
 def test_hanging_server_is_no_answer_after_the_timeout(api: FakeApi) -> None:

@@ -31,6 +31,7 @@ SHED_ORDER = ("pageviews", "impressions", "clicks")
 class Job:
     """Events that go out together: ``due`` is when to try, in seconds of the clock.
 
+    ``started``: when they were last posted, ``first_failure``: when they first came back.
     ``room``: how many places and bytes of the queue they take, by kind, until they are settled.
     """
 
@@ -40,6 +41,7 @@ class Job:
     first_failure: float
     due: float
     is_probe: bool = False
+    started: float = 0.0
 
 
 @dataclass(slots=True)

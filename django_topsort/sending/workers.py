@@ -252,8 +252,9 @@ class Workers:
     def _say(self, outcome: Outcome, dropped: list[Event]) -> None:
         report = self._wiring.report
         with ExitStack() as stack:  # all of it, even if a receiver throws a SystemExit
-            if dropped:
-                stack.callback(report.dropped, dropped, "expired")
+            for some, reason in ((dropped, "expired"), (outcome.duplicates, "duplicate")):
+                if some:
+                    stack.callback(report.dropped, some, reason)
             if outcome.error is not None:
                 stack.callback(report.failed, outcome.error, len(outcome.waiting))
             for event, error in reversed(outcome.rejected):

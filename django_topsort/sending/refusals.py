@@ -1,0 +1,78 @@
+"""Whether it is an event that Topsort refuses, or everything that is sent to it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from django_topsort.exceptions import EverythingRefused
+
+if TYPE_CHECKING:
+    from django_topsort.events import Event
+    from django_topsort.exceptions import ApiError
+    from django_topsort.sending.posting import Outcome
+
+REFUSALS_TO_STOP = 3  # batches in a row of which every event was refused
+
+
+class Refusals:
+    """Looks at one outcome after another, and takes back rejections that prove nothing.
+
+    An event is at fault if Topsort takes others and refuses this one. Where it takes none, it may
+    be the account's fault, or that of our version, and what was rejected would be lost for nothing.
+
+    Not safe between threads: the sender holds its lock.
+    """
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+        self._last_taken = -math.inf
+
+    def weigh(
+        self, outcome: Outcome, *, started: float, refused_since: float | None, is_last: bool
+    ) -> None:
+        """Let those events wait whose rejection may not be their own fault.
+
+        ``started``: when the batch was posted. ``refused_since``: when its events first came back,
+        or None; no event counts twice. ``is_last``: whether they have been tried enough, so that
+        the purchases among them are not kept any longer for a doubt.
+        """
+        if outcome.delivered:
+            self._in_a_row = 0
+            self._last_taken = max(self._last_taken, started)
+            return
+        if not (outcome.rejected and outcome.requests):
+            return
+        if outcome.error is None and (refused_since is None or self._is_stopped):
+            self._in_a_row += 1
+        error = outcome.rejected[-1][1]
+        if self._is_stopped:
+            kept = [event for event, _ in outcome.rejected]
+            outcome.error = outcome.error or _build_error(error)
+        elif is_last or (refused_since is not None and self._last_taken > refused_since):
+            return
+        else:
+            kept = [event for event, _ in outcome.rejected if event.kind == "purchases"]
+            if kept:
+                outcome.error = outcome.error or error
+        _take_back(outcome, kept)
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self._in_a_row >= REFUSALS_TO_STOP
+
+
+def _take_back(outcome: Outcome, kept: list[Event]) -> None:
+    ids = {id(event) for event in kept}
+    outcome.rejected = [pair for pair in outcome.rejected if id(pair[0]) not in ids]
+    outcome.waiting += kept  # behind those that were not asked about yet
+
+
+def _build_error(error: ApiError) -> EverythingRefused:
+    return EverythingRefused(
+        error.message,
+        status=error.status,
+        err_code=error.err_code,
+        doc_url=error.doc_url,
+        retry_after=error.retry_after,
+    )
