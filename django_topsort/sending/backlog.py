@@ -101,12 +101,15 @@ class Backlog:
         """
         now = self._clock()
         was_open = self._circuit.is_open
+        is_refused = bool(outcome.rejected) and not outcome.delivered
         self._refusals.weigh(
             outcome,
             started=job.started,
-            refused_since=job.first_failure if job.attempts else None,
+            refused_since=job.refused_since,
             is_last=self._is_worn(job, now),
         )
+        if is_refused and job.refused_since is None:
+            job.refused_since = now
         if outcome.error is not None and not outcome.error.isolate:
             self._circuit.fail(outcome.error, now, is_probe=job.is_probe)
         elif outcome.requests:
@@ -150,6 +153,10 @@ class Backlog:
         if error is not None and error.retry_after is not None:
             due = max(due, now + min(error.retry_after, LONGEST_RETRY_AFTER))
         self._queue.put_back(
-            outcome.waiting, attempts=attempts, first_failure=first_failure, due=due
+            outcome.waiting,
+            attempts=attempts,
+            first_failure=first_failure,
+            due=due,
+            refused_since=job.refused_since,
         )
         return []

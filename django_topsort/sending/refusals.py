@@ -33,9 +33,9 @@ class Refusals:
     ) -> None:
         """Let those events wait whose rejection may not be their own fault.
 
-        ``started``: when the batch was posted. ``refused_since``: when its events first came back,
-        or None; no event counts twice. ``is_last``: whether they have been tried enough, so that
-        the purchases among them are not kept any longer for a doubt.
+        ``started``: when the batch was posted. ``refused_since``: when its events first came back
+        from a batch that was refused in full, or None; such a batch counts once. ``is_last``:
+        whether they have been tried enough: the purchases among them are not kept for a doubt.
         """
         if outcome.delivered:
             self._in_a_row = 0

@@ -321,6 +321,35 @@ def test_purchase_that_is_refused_for_long_is_rejected(backlog: Backlog, clock: 
     assert [backlog.is_paused, backlog.is_empty] == [False, True]
 
 
+def test_rest_of_a_batch_that_is_refused_counts_with_it(backlog: Backlog) -> None:
+    put(backlog, 50)
+    rejected: list[str] = []
+    while len(rejected) < 50:
+        job = take(backlog)
+        some, rest = list(job.batch)[:5], list(job.batch)[5:]
+        outcome = Outcome(rejected=[(event, REFUSED) for event in some], waiting=rest, requests=14)
+        assert end(backlog, job, outcome) == []
+        rejected += get_rejected_ids(outcome)
+        backlog.hasten()
+
+    assert rejected == get_ids(build_events(50, prefix="i"))
+    assert [backlog.is_paused, backlog.is_empty] == [False, True]
+
+
+def test_probe_of_a_part_knows_since_when_it_is_refused(backlog: Backlog, clock: Clock) -> None:
+    stop(backlog)
+    put(backlog, 30)
+    clock.now += 10.0
+    refuse(backlog)
+    put(backlog, prefix="fresh")
+    clock.now += SHORTEST_PAUSE
+    deliver(backlog)
+    while not backlog.is_empty:
+        backlog.hasten()
+        assert refuse(backlog).waiting == []
+    assert not backlog.is_paused
+
+
 def test_purchases_that_were_refused_are_asked_about_after_the_others(backlog: Backlog) -> None:
     put_purchases(backlog, "o-1", "o-2", "o-3")
     job = take(backlog)
