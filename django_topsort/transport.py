@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 EVENTS_PATH = "/v2/events"  # a slash at its end is answered with 404
+# Bytes read of an answer, with its head, which http.client would take up to 6 MiB of.
+MAX_READ = 256 * 1024
 
 
 class Deadline:
@@ -49,7 +51,10 @@ class Deadline:
 
 
 class TimedSocket(io.RawIOBase):
-    """What comes from a socket, until a deadline: its own timeout starts anew with each byte."""
+    """What comes from a socket, until a deadline: its own timeout starts anew with each byte.
+
+    It is one answer, and no more of it than ``MAX_READ``.
+    """
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket, deadline: Deadline) -> None:
         super().__init__()
@@ -57,13 +62,18 @@ class TimedSocket(io.RawIOBase):
         self._connection = connection
         self._deadline = deadline
         self._timeout = connection.gettimeout() or math.inf
+        self._left = MAX_READ
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
+        if self._left <= 0:
+            raise OSError("the answer is too long")
         self._connection.settimeout(min(self._timeout, self._deadline.get_left()))
-        return self._raw.readinto(buffer)
+        count = self._raw.readinto(buffer)
+        self._left -= count or 0
+        return count
 
     def close(self) -> None:
         self._raw.close()

@@ -389,6 +389,15 @@ def test_huge_body_is_not_read(api: FakeApi, client: TopsortClient) -> None:
     assert [request.connection for request in api.requests] == [1, 2]
 
 
+def test_huge_head_is_not_read(api: FakeApi, client: TopsortClient) -> None:
+    api.fault(Fault(status=200, headers=[("X-Filling", "x" * 60_000)] * 20), times=1)
+    error = get_error(client)
+
+    assert isinstance(error, NoAnswer)
+    client.post_events(PAGEVIEW % 1)
+    assert len(api.pageviews) == 1
+
+
 def test_huge_body_of_blanks_is_no_success(api: FakeApi, client: TopsortClient) -> None:
     api.answer(200, b" " * 70_000, times=1)
 

@@ -89,14 +89,14 @@ def record_events(request: HttpRequest) -> JsonResponse:
 
 def show_books(request: HttpRequest) -> JsonResponse:
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    size = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+    peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     return JsonResponse(
         {
             "counts": accounts.get_counts(),
             "delivered": delivered,
             "rejected": rejected,
             "dropped": dropped,
-            "kib": int(size),
+            "peak_kib": int(peak),
         }
     )
 
@@ -127,7 +127,7 @@ def renew(request: HttpRequest) -> JsonResponse:
     delivery._backends.clear()
     for name, value in changed.items():
         setattr(circuit if hasattr(circuit, name) else settings, name, value)
-    del settings.TOPSORT_SHUTDOWN_TIMEOUT
+    delattr(settings, "TOPSORT_SHUTDOWN_TIMEOUT")
     changed.clear()
     socket.getaddrinfo = look_up
     accounts._reset()
