@@ -4,6 +4,7 @@
 #   DJANGO   the Django to install, as pip reads it         make test DJANGO='django~=6.0.0'
 #   VENV     where the environment stands                   make test VENV=/tmp/py313
 #   ARGS     more arguments for pytest                      make test ARGS='-k middleware'
+#   SOAK_SECONDS   how long a soak takes                    make soak SOAK_SECONDS=45
 #   DATABASE_DRIVER   postgresql or mariadb, with the server's address in TEST_DATABASE_URL; see .ci/with-database
 
 PYTHON ?= python3
@@ -12,6 +13,7 @@ VENV ?= .venv
 WORKERS ?= auto
 ARGS ?=
 DATABASE_DRIVER ?=
+SOAK_SECONDS ?= 1200
 
 SHELL := /bin/sh
 BIN := $(VENV)/bin
@@ -20,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick test-servers test-faults test-wheel lint format build lock clean FORCE
+.PHONY: help venv demo test quick test-servers test-faults soak test-wheel lint format build lock clean FORCE
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -44,6 +46,9 @@ test-servers: $(VENV)/.dev  ## Run the corridor under gunicorn and uvicorn
 
 test-faults: $(VENV)/.dev  ## Run the faults of docs/faults.md, one by one
 	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)
+
+soak: $(VENV)/.dev  ## Let shoppers shop while the API comes and goes; SOAK_SECONDS=45 for a short one
+	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --keep-logs
 
 test-wheel: $(VENV)/.dev  ## Build the wheel, install it elsewhere, use it
 	$(PYTEST) -m packaging $(ARGS)

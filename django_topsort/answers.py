@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -90,17 +91,17 @@ def parse_error(content: bytes | None, secret: str = "") -> dict[str, str] | Non
         answer = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    if isinstance(answer, list) and answer:
-        answer = answer[0]
-    if isinstance(answer, dict):
-        for name, keys in (
-            ("err_code", ("errCode", "error")),
-            ("message", ("message",)),
-            ("doc_url", ("docUrl",)),
-        ):
-            text = next((answer[key] for key in keys if isinstance(answer.get(key), str)), "")
-            # Not before it is parsed: JSON can write each character in several ways.
-            facts[name] = clean(hide(text, secret))
+    errors = answer if isinstance(answer, list) else [answer]
+    for name, keys in (
+        ("err_code", ("errCode", "error")),
+        ("message", ("message",)),
+        ("doc_url", ("docUrl",)),
+    ):
+        # Of several errors the first that says so: which event each is about, none does.
+        texts = (error.get(key) for error in errors if isinstance(error, dict) for key in keys)
+        text = next((text for text in texts if isinstance(text, str) and text), "")
+        # Not before it is parsed: JSON can write each character in several ways.
+        facts[name] = clean(hide(text, secret))
     return facts
 
 
@@ -126,23 +127,26 @@ def parse_retry_after(headers: Any) -> float | None:
     Seconds and dates are taken, a time in the past as 0, and what is neither as None.
     """
     for name in ("Retry-After", "X-RateLimit-Reset"):
-        value = str(headers.get(name, "")).strip()[:64]
-        if not value:
-            continue
-        try:
-            # The first, where several proxies have each added theirs.
-            seconds = float(value.partition(",")[0])
-        except ValueError:
-            try:
-                moment = parsedate_to_datetime(value)
-            except (ValueError, TypeError, OverflowError):
-                continue
-            if moment.tzinfo is None:  # "-0000": UTC, and the sender's own zone is not known
-                moment = moment.replace(tzinfo=UTC)
-            seconds = moment.timestamp() - time.time()
-        if not math.isfinite(seconds):
+        seconds = _read_seconds(str(headers.get(name, ""))[:64])
+        if seconds is None:
             continue
         if name == "X-RateLimit-Reset" and seconds > 1_000_000_000:
             seconds -= time.time()  # the moment of the reset, in seconds since 1970
         return max(0.0, seconds)
     return None
+
+
+def _read_seconds(value: str) -> float | None:
+    """Return the seconds that a header says, or those until the date that it says."""
+    # Several proxies may each have added theirs: the first that is a number counts.
+    for part in value.split(","):
+        with suppress(ValueError):
+            if math.isfinite(seconds := float(part)):
+                return seconds
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if moment.tzinfo is None:  # "-0000": UTC, and the sender's own zone is not known
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp() - time.time()

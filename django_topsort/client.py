@@ -29,7 +29,8 @@ class TopsortClient:
 
     ``api_url``: the scheme and host. ``api_key``: goes into the Authorization header and nowhere
     else. ``timeout``: seconds to connect and to wait for each part of an answer; a whole answer,
-    head and body, is waited for no longer than the sum of the two.
+    head and body, is waited for no longer than the sum of the two, the time aside that it takes to
+    look the host's name up.
     """
 
     def __init__(
@@ -124,13 +125,15 @@ class TopsortClient:
 
     def _send(self, body: bytes, limit: float | None) -> tuple[int, Any, bytes | None] | ApiError:
         connect, read = self._timeout
-        if limit is not None:
+        if limit is None:
+            self._deadline.set(connect + read, after_connecting=read)
+        else:
             connect, read = min(connect, limit), min(read, limit)
+            self._deadline.set(limit)
         # A copy, because whoever records requests keeps them: the responses library, a log.
         prepared = self._prepared.copy()
         prepared.body = body
         prepared.headers["Content-Length"] = str(len(body))
-        self._deadline.set(connect + read if limit is None else limit)
         try:
             # Through the adapter: Session.send looks up proxies and netrc, follows redirects and
             # costs several times as much.

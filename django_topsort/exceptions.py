@@ -13,6 +13,7 @@
         ├── EndpointNotFound        404, 405, 410                                    (configuration)
         ├── RedirectRefused         3xx                                              (configuration)
         ├── TlsFailed               the certificate is not what it must be           (configuration)
+        ├── EverythingRefused       a 400 or its like, whatever is sent              (configuration)
         ├── RateLimited             429                                              (retryable)
         ├── ServerUnavailable       408, 425, 5xx                                    (retryable)
         ├── UnexpectedAnswer        any other answer                                 (retryable)
@@ -185,6 +186,20 @@ class TlsFailed(ApiError):
         "No safe connection to {host}: its certificate is expired, made for another name or signed"
         " by nobody whom this machine trusts, or {host} does not speak TLS on that port. Check"
         " TOPSORT_API_URL, this machine's clock, and any proxy that opens TLS connections."
+    )
+
+
+class EverythingRefused(ApiError):
+    """Topsort refuses every event of one batch after another: it cannot be the events.
+
+    It has the status and the ``errCode`` of the last refusal.
+    """
+
+    configuration = True
+    explanation = (
+        "Topsort refuses every event, so it is not the events that are at fault: {host} may ask for"
+        " something that this version of django-topsort does not send, or the account is not set up"
+        " for events. They wait. Look the errCode up at docUrl, update, or ask Topsort."
     )
 
 

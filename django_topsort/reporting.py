@@ -184,7 +184,10 @@ class Reporter:
 
     def _say_dropped(self, kind: str, count: int, reason: str, events: list[Event]) -> None:
         key = ("dropped", kind, reason)
-        if kind == "purchases":
+        if reason == "duplicate":  # the other one of it is on its way, so nothing is lost
+            said = "dropped kind=%s reason=%s count=%s"
+            self._limit.log(logging.INFO, key, said, kind, reason, count)
+        elif kind == "purchases":
             said = "dropped kind=purchases reason=%s"
             self._name_purchases(events, key, said, reason)
         else:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 EVENTS_PATH = "/v2/events"  # a slash at its end is answered with 404
+# Bytes read of an answer, with its head, which http.client would take up to 6 MiB of.
+MAX_READ = 256 * 1024
 
 
 class Deadline:
@@ -25,10 +27,20 @@ class Deadline:
 
     def __init__(self) -> None:
         self._end = 0.0
+        self._after_connecting = 0.0
 
-    def set(self, seconds: float) -> None:
-        """Let the time end in so many seconds."""
+    def set(self, seconds: float, after_connecting: float = 0.0) -> None:
+        """Let the time end in so many seconds, and not before so many after a connection is made.
+
+        How long a name takes to be looked up is in nobody's hands. Where it takes longer than all
+        the rest may, the answer would else be always too late, and the events never settled.
+        """
         self._end = time.monotonic() + seconds
+        self._after_connecting = after_connecting
+
+    def note_connection(self) -> None:
+        """Say that a connection has just been made."""
+        self._end = max(self._end, time.monotonic() + self._after_connecting)
 
     def get_left(self) -> float:
         """Return the seconds that are left. Raises TimeoutError when there are none."""
@@ -39,7 +51,10 @@ class Deadline:
 
 
 class TimedSocket(io.RawIOBase):
-    """What comes from a socket, until a deadline: its own timeout starts anew with each byte."""
+    """What comes from a socket, until a deadline: its own timeout starts anew with each byte.
+
+    It is one answer, and no more of it than ``MAX_READ``.
+    """
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket, deadline: Deadline) -> None:
         super().__init__()
@@ -47,13 +62,18 @@ class TimedSocket(io.RawIOBase):
         self._connection = connection
         self._deadline = deadline
         self._timeout = connection.gettimeout() or math.inf
+        self._left = MAX_READ
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
+        if self._left <= 0:
+            raise OSError("the answer is too long")
         self._connection.settimeout(min(self._timeout, self._deadline.get_left()))
-        return self._raw.readinto(buffer)
+        count = self._raw.readinto(buffer)
+        self._left -= count or 0
+        return count
 
     def close(self) -> None:
         self._raw.close()
@@ -73,7 +93,13 @@ class EventsConnection:
     """What is laid over the connection's class of urllib3, for http or https."""
 
     debuglevel = 0  # http.client's debugging prints heads, with the key in them
+    deadline: Deadline
     _rest = b""
+
+    def connect(self) -> None:
+        """Connect, and say so."""
+        super().connect()  # type: ignore[misc]
+        self.deadline.note_connection()
 
     def request(self, method: str, url: str, body: bytes = b"", **options: Any) -> None:
         """Send a request: head and body at once, which is one system call and one packet less."""
@@ -122,7 +148,7 @@ class EventsAdapter(HTTPAdapter):
             pool.ConnectionCls = type(
                 "EventsConnection",
                 (EventsConnection, pool.ConnectionCls),
-                {"response_class": staticmethod(answer_class)},
+                {"response_class": staticmethod(answer_class), "deadline": self._deadline},
             )
         return self._pool
 

@@ -62,6 +62,7 @@ def test_success_is_204_or_a_2xx_without_an_error(status: int, content: bytes | 
         OBJECT,
         ARRAY,
         ERROR_AND_MESSAGE,
+        b'[{"status":"ok"},{"errCode":"bad_request"}]',
         b"<html>Please log in</html>",
         b"OK",
         b"{",
@@ -127,6 +128,19 @@ def test_error_says_what_the_body_says(status: int, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"errCode":"bad_request","message":"It is bad."},{"errCode":"b","message":"Worse."}]',
+        b'[null,"x",{"message":"It is bad."},{"errCode":"bad_request"}]',
+    ],
+)
+def test_several_errors_say_what_the_first_of_them_does(content: bytes) -> None:
+    error = get_error(400, content)
+
+    assert (error.err_code, error.message) == ("bad_request", "It is bad.")
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"upstream connect error", "upstream connect error"),
@@ -171,6 +185,9 @@ def test_error_body_of_another_shape_says_nothing(content: bytes) -> None:
         ("3600", 3600.0),
         ("1000000000", 1e9),
         ("2, 5", 2.0),
+        ("nan, 5", 5.0),
+        ("soon, 5", 5.0),
+        ("Mon, 01 Jan 2001 00:00:00 GMT, Mon, 01 Jan 2001 00:00:00 GMT", 0.0),
         ("", None),
         ("   ", None),
         ("nan", None),

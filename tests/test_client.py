@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -281,6 +282,22 @@ def test_answer_that_is_no_http_is_no_answer() -> None:
 # Time
 
 
+def test_name_that_is_looked_up_for_longer_than_all_else_may_take_is_no_failure(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def look_up_slowly(*args: Any, **options: Any) -> Any:
+        time.sleep(2.5)
+        return look_up(*args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_slowly)
+    with closing(TopsortClient(api.url, KEY, 1.0)) as client:
+        client.post_events(PAGEVIEW % 1)
+
+    assert len(api.pageviews) == len(api.requests) == 1
+
+
 def test_hanging_server_is_no_answer_after_the_timeout(api: FakeApi) -> None:
     with api.hang(), closing(TopsortClient(api.url, KEY, (2.0, 0.2))) as client:
         started = time.monotonic()
@@ -370,6 +387,15 @@ def test_huge_body_is_not_read(api: FakeApi, client: TopsortClient) -> None:
     assert time.monotonic() - started < 5
     client.post_events(PAGEVIEW % 1)
     assert [request.connection for request in api.requests] == [1, 2]
+
+
+def test_huge_head_is_not_read(api: FakeApi, client: TopsortClient) -> None:
+    api.fault(Fault(status=200, headers=[("X-Filling", "x" * 60_000)] * 20), times=1)
+    error = get_error(client)
+
+    assert isinstance(error, NoAnswer)
+    client.post_events(PAGEVIEW % 1)
+    assert len(api.pageviews) == 1
 
 
 def test_huge_body_of_blanks_is_no_success(api: FakeApi, client: TopsortClient) -> None:

@@ -228,6 +228,20 @@ def test_dropped_purchases_are_logged_as_an_error_with_their_numbers(
     ]
 
 
+def test_duplicate_of_a_purchase_is_counted_and_announced_but_no_loss(
+    report: Reporter, counted: Counted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with listen(events_dropped) as heard:
+        report.dropped([PURCHASE, PURCHASE], "duplicate")
+
+    assert [(facts["kind"], facts["reason"]) for facts in heard.facts] == [
+        ("purchases", "duplicate")
+    ]
+    assert counted("purchases") == {"dropped duplicate": 2}
+    assert get_lines(caplog) == [("INFO", "dropped kind=purchases reason=duplicate count=2")]
+
+
 def test_dropped_purchases_are_each_named(
     report: Reporter, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from django_topsort.backends.base import BaseEventBackend, encode_body
 from django_topsort.batches import build_batches
 from django_topsort.exceptions import NoAnswer
 from django_topsort.sending.posting import post_batch
+from django_topsort.wire import build_request
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
@@ -36,16 +38,19 @@ class EventBackend(BaseEventBackend):
                 raise NoAnswer("the time for this call is up")
             post_body(body, left)
 
-        batches = build_batches(events)
-        for index, batch in enumerate(batches):
-            outcome = post_batch(batch, post, encode_body)
+        batches = deque(build_batches(events))
+        while batches:
+            outcome = post_batch(batches.popleft(), post, encode_body)
+            if outcome.duplicates:
+                self.report.dropped(outcome.duplicates, "duplicate")
             if outcome.delivered:
                 self.report.delivered(outcome.delivered)
             for event, error in outcome.rejected:
                 self.report.rejected([event], error)
-            if outcome.waiting:
-                if outcome.error is not None:
-                    self.report.failed(outcome.error, 0)
-                left = [*outcome.waiting, *(one for rest in batches[index + 1 :] for one in rest)]
+            if outcome.error is not None:
+                self.report.failed(outcome.error, 0)
+                left = [*outcome.waiting, *(one for rest in batches for one in rest)]
                 self.report.dropped(left, "failed")
                 return
+            if outcome.waiting:
+                batches.appendleft(build_request(outcome.waiting))  # it had cost enough at once

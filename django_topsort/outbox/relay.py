@@ -28,9 +28,10 @@ from django_topsort.outbox.clock import get_database_time
 from django_topsort.outbox.models import MAX_ERROR, RELAY_ORDER, Lease, OutboxEvent, Status
 from django_topsort.outbox.rows import DESTINATION, Reading, read_event
 from django_topsort.reporting import describe_error
-from django_topsort.sending.backlog import PROBE_EVENTS
+from django_topsort.sending.backlog import PROBE_EVENTS, TRIES_IN_DOUBT
 from django_topsort.sending.circuit import Circuit
 from django_topsort.sending.posting import Outcome, post_batch
+from django_topsort.sending.refusals import Refusals
 from django_topsort.wire import build_request
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 FIRST_BACKOFF = 5.0  # seconds
 LONGEST_BACKOFF = 3600.0
+DOUBT = 1.0  # seconds, before a row is asked about again that was refused as all others were
 # Of a lease: what is left then is for writing down what became of the rows.
 PART_FOR_POSTING = 0.7
 
@@ -65,6 +67,9 @@ class Relay:
         self._clock = clock
         self._rand = rand
         self._circuit = Circuit(rand)
+        self._refusals = Refusals()
+        self._refused_since: float | None = None  # the first of the rows that are in doubt
+        self._cut: set[int] = set()  # rows that were put back because their batch had cost enough
         self._retry_at = math.inf  # when the first of what has failed here is due again
 
     def get_pause(self) -> float:
@@ -132,12 +137,14 @@ class Relay:
         events = [reading.event for reading in readings]
         accounts.count_taken(events)
         is_probe = self._circuit.start()
+        started = self._clock()
         outcome = Outcome(waiting=list(events))
         try:
             outcome = post_batch(
                 build_request(events), lambda body: self._post(body, deadline), encode_body
             )
         finally:
+            self._weigh(outcome, readings, started)
             self._note(outcome, is_probe=is_probe)
             self._settle(outcome, readings, token)
 
@@ -149,8 +156,23 @@ class Relay:
             raise NoAnswer("the lease is about to end")
         post_body(body, left)
 
+    def _weigh(self, outcome: Outcome, readings: Sequence[Reading], started: float) -> None:
+        """Let those rows wait whose refusal proves nothing, as Topsort takes no others either."""
+        attempts = {(row.kind, event.id): row.attempts for row, event in readings}
+        is_new = any(row.attempts == 0 and row.pk not in self._cut for row, _ in readings)
+        self._refusals.weigh(
+            outcome,
+            started=started,
+            refused_since=None if is_new else self._refused_since,
+            is_last=lambda event: attempts[event.kind, event.id] + 1 >= TRIES_IN_DOUBT,
+        )
+        if outcome.delivered:
+            self._refused_since = None
+        elif self._refused_since is None:
+            self._refused_since = started
+
     def _note(self, outcome: Outcome, *, is_probe: bool) -> None:
-        if outcome.error is not None:
+        if outcome.error is not None and not outcome.error.isolate:
             self._circuit.fail(outcome.error, self._clock(), is_probe=is_probe)
         elif outcome.requests:
             self._circuit.succeed(is_probe=is_probe)
@@ -189,9 +211,15 @@ class Relay:
         said = "" if error is None else shorten(error)
         if gone:
             self._update(gone, token, status=Status.DEAD, settled_at=now, last_error=said)
+        # Cut short because the batch had cost enough: nobody has asked about these alone.
+        is_cut = error is None and bool(outcome.delivered or outcome.rejected)
         for attempts in {row.attempts for row in rows}:
             some = [row for row in rows if row.attempts == attempts and row.pk not in keys]
-            self._put_off(some, token, now, said, error)
+            if is_cut:
+                self._cut = {row.pk for row in some}
+                self._update(some, token, due_at=now, lease_token="")
+            else:
+                self._put_off(some, token, now, said, error)
         if error is not None:
             self._report.failed(error, len(outcome.waiting))
         pairs = list(zip(outcome.waiting, rows, strict=True))
@@ -213,6 +241,8 @@ class Relay:
         is_own = error is None or not error.configuration
         attempts = rows[0].attempts + is_own
         pause = get_backoff(attempts, self._rand)
+        if error is not None and error.isolate:
+            pause = DOUBT * (1 + self._rand())  # other batches soon show whether all are refused
         if error is not None and error.retry_after is not None:
             pause = max(pause, min(error.retry_after, LONGEST_BACKOFF))
         self._retry_at = min(self._retry_at, self._clock() + pause)

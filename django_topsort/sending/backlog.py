@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from django_topsort.batches import MAX_PER_KIND
+from django_topsort.exceptions import EverythingRefused
 from django_topsort.sending.circuit import LONGEST_RETRY_AFTER, Circuit, get_backoff
 from django_topsort.sending.queue import EventQueue
+from django_topsort.sending.refusals import Refusals
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 # Events are given up when they have failed this often and for this long: an outage alone ends none.
 MIN_ATTEMPTS = 6
 MAX_AGE = 300.0  # seconds since the first failure
+# A purchase that is refused while Topsort takes nothing else is asked about so often: within these
+# seconds other batches show whether everything is refused.
+TRIES_IN_DOUBT = 3
 PROBE_EVENTS = 10  # of a kind, in the request that asks whether Topsort answers again
 PROBE_SECONDS = 10.0  # after which to look again whether a probe that is out has come back
 
@@ -39,6 +44,7 @@ class Backlog:
         self._rand = rand
         self._queue = EventQueue()
         self._circuit = Circuit(rand)
+        self._refusals = Refusals()
 
     def __len__(self) -> int:
         """How many events wait."""
@@ -95,14 +101,27 @@ class Backlog:
         job = self._queue.take(self._clock(), most)
         if job is not None:
             job.is_probe = self._circuit.start()
+            job.started = self._clock()
             self.in_flight[owner] = job
         return job
 
     def settle(self, job: Job, outcome: Outcome) -> list[Event]:
-        """Note what became of a job, and keep what waits; return what has been tried enough."""
+        """Note what became of a job, and keep what waits; return what has been tried enough.
+
+        What was rejected without proof that it is the event's own fault moves to what waits.
+        """
         now = self._clock()
         was_open = self._circuit.is_open
-        if outcome.error is not None:
+        is_refused = bool(outcome.rejected) and not outcome.delivered
+        self._refusals.weigh(
+            outcome,
+            started=job.started,
+            refused_since=job.refused_since,
+            is_last=lambda event: job.attempts + 1 >= TRIES_IN_DOUBT,
+        )
+        if is_refused and job.refused_since is None:
+            job.refused_since = now
+        if outcome.error is not None and not outcome.error.isolate:
             self._circuit.fail(outcome.error, now, is_probe=job.is_probe)
         elif outcome.requests:
             self._circuit.succeed(is_probe=job.is_probe)
@@ -120,22 +139,35 @@ class Backlog:
         self.in_flight.clear()
         return left + self._queue.take_all()
 
+    def _is_worn(self, job: Job, now: float) -> bool:
+        """Whether a job that came back has been tried enough."""
+        return job.attempts + 1 >= MIN_ATTEMPTS and now - job.first_failure > MAX_AGE
+
     def _put_back(self, job: Job, outcome: Outcome, now: float) -> list[Event]:
         if not outcome.waiting:
             return []
         error = outcome.error
-        attempts = job.attempts
-        first_failure = job.first_failure if attempts else now
-        if error is None or not error.configuration:
+        attempts, first_failure = job.attempts, job.first_failure if job.attempts else now
+        if error is None and (outcome.delivered or outcome.rejected):
+            pass  # it was cut short, and these were not asked about alone
+        elif error is None or not error.configuration:
+            if self._is_worn(job, now):
+                return outcome.waiting
             # A setting that is wrong is no fault of the events: they are not counted out for it.
             attempts += 1
-        if attempts >= MIN_ATTEMPTS and now - first_failure > MAX_AGE:
-            return outcome.waiting
-        # Where the circuit is open, it says when to try again.
-        due = now if self._circuit.is_open else now + get_backoff(attempts, self._rand)
+        due = now + get_backoff(attempts, self._rand)
+        if isinstance(error, EverythingRefused):
+            # After the next probe, where there are others for it: these have shown what they can.
+            due += self._circuit.get_delay(now) or 0.0
+        elif self._circuit.is_open:
+            due = now  # the circuit says when to try again
         if error is not None and error.retry_after is not None:
             due = max(due, now + min(error.retry_after, LONGEST_RETRY_AFTER))
         self._queue.put_back(
-            outcome.waiting, attempts=attempts, first_failure=first_failure, due=due
+            outcome.waiting,
+            attempts=attempts,
+            first_failure=first_failure,
+            due=due,
+            refused_since=job.refused_since,
         )
         return []

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from django_topsort.exceptions import EverythingRefused
+
 if TYPE_CHECKING:
     from django_topsort.exceptions import ApiError
 
@@ -81,9 +83,11 @@ class Circuit:
             self._failing_since = now
         self._failures += 1
         pause = 0.0
-        if error.configuration:
+        # That everything is refused may yet be chance, and the next events may pass.
+        is_certain = error.configuration and not isinstance(error, EverythingRefused)
+        if is_certain:
             pause = CONFIGURATION_PAUSE
-        elif self._failures >= FAILURES_TO_OPEN or self._open_until is not None:
+        elif error.configuration or self._failures >= FAILURES_TO_OPEN or self.is_open:
             outage = now - self._failing_since
             pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, outage * PART_OF_OUTAGE))
             pause *= 0.5 + self._rand() / 2

@@ -65,6 +65,8 @@ class Farewells:
             with ExitStack() as stack:  # all of it, even if a receiver throws a SystemExit
                 if expired:
                     stack.callback(self._give_up, expired, "expired")
+                if outcome.duplicates:
+                    stack.callback(report.dropped, outcome.duplicates, "duplicate")
                 if outcome.error is not None:
                     stack.callback(report.failed, outcome.error, len(outcome.waiting))
                 for event, error in reversed(outcome.rejected):

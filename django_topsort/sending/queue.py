@@ -31,6 +31,8 @@ SHED_ORDER = ("pageviews", "impressions", "clicks")
 class Job:
     """Events that go out together: ``due`` is when to try, in seconds of the clock.
 
+    ``started``: when they were last posted; ``first_failure``: when they first came back;
+    ``refused_since``: when they first came back from a batch that was refused in full, or None.
     ``room``: how many places and bytes of the queue they take, by kind, until they are settled.
     """
 
@@ -40,6 +42,8 @@ class Job:
     first_failure: float
     due: float
     is_probe: bool = False
+    started: float = 0.0
+    refused_since: float | None = None
 
 
 @dataclass(slots=True)
@@ -144,10 +148,17 @@ class EventQueue:
         return shed
 
     def put_back(
-        self, events: Iterable[Event], *, attempts: int, first_failure: float, due: float
+        self,
+        events: Iterable[Event],
+        *,
+        attempts: int,
+        first_failure: float,
+        due: float,
+        refused_since: float | None = None,
     ) -> None:
         """Keep failed events until they are due. Their job is to be settled first."""
         job = self._build_job(events, attempts, first_failure, due)
+        job.refused_since = refused_since
         heapq.heappush(self._retries, (due, next(self._order), job))
 
     def settle(self, job: Job) -> None:
@@ -237,8 +248,13 @@ class EventQueue:
         first = [event for part in parts for event in part[:most]]
         self.settle(job)
         attempts, since = job.attempts, job.first_failure
-        self.put_back(rest, attempts=attempts, first_failure=since, due=job.due)
-        return self._build_job(first, attempts, since, job.due)
+        refused = job.refused_since
+        self.put_back(
+            rest, attempts=attempts, first_failure=since, due=job.due, refused_since=refused
+        )
+        part = self._build_job(first, attempts, since, job.due)
+        part.refused_since = refused
+        return part
 
     def _is_over(self, places: int, size: int) -> bool:
         """Whether the shared places, and the purchases beyond their own, exceed the bounds."""

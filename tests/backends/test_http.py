@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -95,15 +96,22 @@ def test_failure_drops_the_rest_without_another_try(
     assert "ServerUnavailable" in caplog.text
 
 
-def test_batch_that_takes_too_many_requests_is_dropped(api: FakeApi, announced: Announced) -> None:
-    api.answer(400)
+def test_batch_that_takes_many_requests_is_asked_for_to_its_end(
+    api: FakeApi, announced: Announced
+) -> None:
+    api.poison(lambda event: event["id"] != "impressions-49")
     http.EventBackend().send_events(build_events(50))
 
-    counts = dict.fromkeys(("rejected", "dropped", "delivered"), 0)
-    for name, facts in announced:
-        counts[name] += len(facts["events"])
-    assert counts["rejected"] + counts["dropped"] == 50
-    assert counts["dropped"] > 0
+    counts = Counter(name for name, facts in announced for _ in facts["events"])
+    assert counts == {"rejected": 49, "delivered": 1}
+
+
+def test_event_that_comes_twice_in_a_call_goes_out_once(api: FakeApi, announced: Announced) -> None:
+    http.EventBackend().send_events([build_event(), build_event("clicks"), build_event()])
+
+    assert [event["id"] for event in api.events] == ["i-1", "i-1"]
+    (dropped,) = [facts for name, facts in announced if name == "dropped"]
+    assert (dropped["kind"], dropped["reason"]) == ("impressions", "duplicate")
 
 
 @pytest.mark.parametrize(

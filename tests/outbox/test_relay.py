@@ -104,6 +104,50 @@ def test_refused_row_is_kept_with_the_reason_and_the_others_arrive(
     assert "rejected kind=purchases" in caplog.text
 
 
+def test_lone_purchase_is_refused_after_three_tries(relay: Relay, api: FakeApi) -> None:
+    store("1")
+    api.answer(400)
+    seen = []
+    for _ in range(3):
+        relay.run(always)
+        row = get_row("1")
+        seen.append((row.status, row.attempts))
+        assert row.status == "rejected" or get_delay(row) <= 2
+        make_due()
+
+    assert seen == [("pending", 1), ("pending", 2), ("rejected", 2)]
+
+
+def test_refusal_of_everything_costs_no_row(relay: Relay, api: FakeApi, clock: Clock) -> None:
+    with api.answer(400):
+        for number in range(4):
+            store(*(f"{number}-{index}" for index in range(3)))
+            make_due()
+            relay.run(always)
+    assert relay.get_pause() > 0
+    assert set(OutboxEvent.objects.values_list("status", flat=True)) == {"pending"}
+
+    for _ in range(5):
+        clock.now += 120
+        make_due()
+        relay.run(always)
+
+    assert len(api.purchases) == 12
+    assert OutboxEvent.objects.filter(status="delivered").count() == 12
+
+
+def test_batch_that_costs_too_much_is_cut_short_and_goes_on_at_once(
+    relay: Relay, api: FakeApi
+) -> None:
+    store_events(build_events(50, "clicks"), "default")
+    api.poison("clicks-")
+
+    relay.run(always)
+
+    assert not OutboxEvent.objects.waiting().exists()
+    assert OutboxEvent.objects.filter(status="rejected", attempts=0).count() == 50
+
+
 def test_row_that_failed_is_put_off_for_longer_each_time(relay: Relay, api: FakeApi) -> None:
     store("1")
     api.answer(503, times=3)
@@ -305,7 +349,7 @@ class WhileAsking:
     def __enter__(self) -> None:
         def act_once() -> None:
             self._calls += 1
-            if self._calls == 2:  # first for the deadline, then for the request
+            if self._calls == 3:  # for the deadline, the start, and then for the request
                 self._act()
 
         self._clock.hook = act_once

@@ -8,21 +8,30 @@ from django_topsort.events import Event
 from django_topsort.exceptions import (
     ApiError,
     AuthenticationFailed,
+    EverythingRefused,
     InvalidRequest,
     NoAnswer,
     RateLimited,
 )
-from django_topsort.sending.backlog import MAX_AGE, MIN_ATTEMPTS, PROBE_SECONDS, Backlog
+from django_topsort.sending.backlog import (
+    MAX_AGE,
+    MIN_ATTEMPTS,
+    PROBE_SECONDS,
+    TRIES_IN_DOUBT,
+    Backlog,
+)
 from django_topsort.sending.circuit import (
     CONFIGURATION_PAUSE,
     FAILURES_TO_OPEN,
+    FIRST_BACKOFF,
     LONGEST_RETRY_AFTER,
     SHORTEST_PAUSE,
 )
 from django_topsort.sending.posting import Outcome
 from django_topsort.sending.queue import Job
+from django_topsort.sending.refusals import REFUSALS_TO_STOP
 from django_topsort.sending.wiring import SenderOptions
-from tests.sending.engine import Clock, build_events, get_ids
+from tests.sending.engine import Clock, build_event, build_events, get_ids
 
 INTERVAL = 0.5
 
@@ -135,8 +144,8 @@ def test_request_cut_short_by_its_number_of_parts_is_no_failure(backlog: Backlog
     put(backlog, 2)
     for _ in range(2 * FAILURES_TO_OPEN):
         job = take(backlog)
-        first, *rest = list(job.batch)
-        outcome = Outcome(rejected=[(first, InvalidRequest(status=400))], waiting=rest, requests=64)
+        outcome = Outcome(delivered=[job.batch.impressions[0]], requests=64)
+        outcome.waiting += job.batch.impressions[1:]
         end(backlog, job, outcome)
         put(backlog, 2)
 
@@ -180,6 +189,205 @@ def test_long_outage_alone_ends_no_event(backlog: Backlog, clock: Clock) -> None
         assert fail(backlog) == []
 
     assert len(backlog) == 1
+
+
+def test_setting_that_is_wrong_ends_no_event_that_failed_before(
+    backlog: Backlog, clock: Clock
+) -> None:
+    put(backlog)
+    for _ in range(MIN_ATTEMPTS - 1):
+        assert fail(backlog) == []
+        clock.now += MAX_AGE
+    assert fail(backlog, AuthenticationFailed(status=401)) == []
+
+    assert len(backlog) == 1
+
+
+# Refusals of everything
+
+
+REFUSED = InvalidRequest("a field is missing", status=400, err_code="bad_request")
+
+
+def refuse(backlog: Backlog) -> Outcome:
+    """Take a job, and let each of its events be refused."""
+    job = take(backlog)
+    outcome = Outcome(rejected=[(event, REFUSED) for event in job.batch], requests=3)
+    assert end(backlog, job, outcome) == []
+    return outcome
+
+
+def put_purchases(backlog: Backlog, *ids: str) -> None:
+    backlog.put([build_event("purchases", one) for one in ids], SenderOptions())
+
+
+def get_rejected_ids(outcome: Outcome) -> list[str]:
+    return get_ids([event for event, _ in outcome.rejected])
+
+
+def stop(backlog: Backlog) -> None:
+    """Let three batches be refused in full."""
+    for number in range(REFUSALS_TO_STOP):
+        put(backlog, prefix=f"refused-{number}")
+        refuse(backlog)
+    assert backlog.is_paused
+
+
+def test_batches_that_are_refused_in_full_open_the_circuit(backlog: Backlog) -> None:
+    for number in range(REFUSALS_TO_STOP - 1):
+        put(backlog, prefix=f"{number}")
+        outcome = refuse(backlog)
+        assert get_rejected_ids(outcome) == [f"{number}-0"]
+        assert [outcome.error, backlog.is_paused] == [None, False]
+    put(backlog, 3, prefix="last")
+    outcome = refuse(backlog)
+
+    assert isinstance(outcome.error, EverythingRefused)
+    assert str(outcome.error) == str(REFUSED)
+    assert get_ids(outcome.waiting) == ["last-0", "last-1", "last-2"]
+    assert [outcome.rejected, backlog.is_paused, len(backlog)] == [[], True, 3]
+    assert backlog.get_delay(INTERVAL) == SHORTEST_PAUSE + FIRST_BACKOFF
+
+
+def test_batch_that_is_taken_in_part_is_proof_that_others_are(backlog: Backlog) -> None:
+    for number in range(3 * REFUSALS_TO_STOP):
+        put(backlog, 2, prefix=f"{number}")
+        job = take(backlog)
+        good, bad = job.batch
+        outcome = Outcome(delivered=[good], rejected=[(bad, REFUSED)], requests=3)
+        end(backlog, job, outcome)
+        assert get_rejected_ids(outcome) == [f"{number}-1"]
+        put(backlog, prefix=f"alone-{number}")
+        assert get_rejected_ids(refuse(backlog)) == [f"alone-{number}-0"]
+
+    assert [backlog.is_paused, len(backlog)] == [False, 0]
+
+
+def test_probe_that_is_refused_keeps_the_circuit_open(backlog: Backlog, clock: Clock) -> None:
+    stop(backlog)
+    for _ in range(3):
+        delay = backlog.get_delay(INTERVAL)
+        assert delay is not None
+        clock.now += delay + 1.0
+        assert refuse(backlog).rejected == []
+        assert backlog.is_paused
+
+    assert len(backlog) == 1
+
+
+def test_probe_takes_others_before_those_that_were_refused(backlog: Backlog, clock: Clock) -> None:
+    stop(backlog)
+    put(backlog, prefix="fresh")
+    clock.now += SHORTEST_PAUSE
+    assert backlog.get_delay(0.0) == 0.0
+    assert get_ids(list(deliver(backlog).batch)) == ["fresh-0"]
+
+    assert not backlog.is_paused
+    assert backlog.get_delay(INTERVAL) == 0.0
+
+
+def test_purchases_wait_until_there_is_proof_that_others_are_taken(
+    backlog: Backlog, clock: Clock
+) -> None:
+    put_purchases(backlog, "o-1")
+    outcome = refuse(backlog)
+    assert [outcome.rejected, outcome.error] == [[], REFUSED]
+    clock.now += 10.0
+    assert refuse(backlog).rejected == []
+    put(backlog)
+    clock.now += 1.0
+    deliver(backlog)
+    clock.now += 10.0
+
+    assert get_rejected_ids(refuse(backlog)) == ["o-1"]
+    assert [backlog.is_paused, backlog.is_empty] == [False, True]
+
+
+def test_answer_to_an_older_request_is_no_proof(backlog: Backlog, clock: Clock) -> None:
+    put(backlog)
+    older = take(backlog, owner=2)
+    clock.now += 1.0
+    put_purchases(backlog, "o-1")
+    refuse(backlog)
+    clock.now += 10.0
+    end(backlog, older, Outcome(delivered=list(older.batch), requests=1), owner=2)
+
+    assert refuse(backlog).rejected == []
+
+
+def test_purchase_that_is_refused_three_times_is_rejected(backlog: Backlog, clock: Clock) -> None:
+    put_purchases(backlog, "o-1")
+    tries = 0
+    while not (outcome := refuse(backlog)).rejected:
+        tries += 1
+        clock.now += backlog.get_delay(INTERVAL) or 0.0
+
+    assert get_rejected_ids(outcome) == ["o-1"]
+    assert tries + 1 == TRIES_IN_DOUBT == 3
+    assert [backlog.is_paused, backlog.is_empty] == [False, True]
+
+
+def test_rest_of_a_batch_that_is_refused_counts_with_it(backlog: Backlog) -> None:
+    put(backlog, 50)
+    rejected: list[str] = []
+    while len(rejected) < 50:
+        job = take(backlog)
+        some, rest = list(job.batch)[:5], list(job.batch)[5:]
+        outcome = Outcome(rejected=[(event, REFUSED) for event in some], waiting=rest, requests=14)
+        assert end(backlog, job, outcome) == []
+        rejected += get_rejected_ids(outcome)
+        backlog.hasten()
+
+    assert rejected == get_ids(build_events(50, prefix="i"))
+    assert [backlog.is_paused, backlog.is_empty] == [False, True]
+
+
+def test_probe_of_a_part_knows_since_when_it_is_refused(backlog: Backlog, clock: Clock) -> None:
+    stop(backlog)
+    put(backlog, 30)
+    clock.now += 10.0
+    refuse(backlog)
+    put(backlog, prefix="fresh")
+    clock.now += SHORTEST_PAUSE
+    deliver(backlog)
+    while not backlog.is_empty:
+        backlog.hasten()
+        assert refuse(backlog).waiting == []
+    assert not backlog.is_paused
+
+
+def test_purchases_that_were_refused_are_asked_about_after_the_others(backlog: Backlog) -> None:
+    put_purchases(backlog, "o-1", "o-2", "o-3")
+    job = take(backlog)
+    first, *rest = job.batch
+    end(backlog, job, Outcome(rejected=[(first, REFUSED)], waiting=rest, requests=3))
+    backlog.hasten()
+
+    assert get_ids(list(take(backlog).batch)) == ["o-2", "o-3", "o-1"]
+
+
+def test_outage_in_the_midst_of_refusals_says_nothing_of_them(backlog: Backlog) -> None:
+    for number in range(REFUSALS_TO_STOP):
+        put_purchases(backlog, f"o-{number}")
+        job = take(backlog)
+        (event,) = job.batch
+        error = NoAnswer()
+        outcome = Outcome(rejected=[(event, REFUSED)], error=error, requests=3)
+        end(backlog, job, outcome)
+        assert [outcome.rejected, outcome.error] == [[], error]
+
+    assert not backlog.is_paused
+
+
+def test_event_that_cannot_be_written_is_rejected_for_it(backlog: Backlog) -> None:
+    for number in range(2 * REFUSALS_TO_STOP):
+        put_purchases(backlog, f"o-{number}")
+        job = take(backlog)
+        outcome = Outcome(rejected=[(event, REFUSED) for event in job.batch])
+        end(backlog, job, outcome)
+        assert get_rejected_ids(outcome) == [f"o-{number}"]
+
+    assert not backlog.is_paused
 
 
 # An outage

@@ -17,7 +17,13 @@ from django_topsort.exceptions import (
     PayloadTooLarge,
     ServerUnavailable,
 )
-from django_topsort.sending.posting import MAX_BODY, MAX_REQUESTS, Outcome, post_batch
+from django_topsort.sending.posting import (
+    MAX_BODY,
+    MAX_REFUSED,
+    MAX_REQUESTS,
+    Outcome,
+    post_batch,
+)
 from django_topsort.testing import FakeApi
 from django_topsort.wire import EventsRequest, build_request, encode_request
 from tests.sending.engine import USER, build_event, build_events, get_ids
@@ -94,20 +100,47 @@ def test_each_of_k_poisons_is_rejected_alone(
     assert sorted(rejected) == sorted(f"poison-{number}" for number in range(count))
     assert len(delivered) == 50 - count
     assert len(set(delivered)) == len(api.impressions) == 50 - count
-    assert rounds <= 2
+    assert rounds <= 50 / MAX_REFUSED
 
 
 def test_batch_that_costs_too_much_goes_back_in_its_order(
     api: FakeApi, client: TopsortClient
 ) -> None:
+    events = build_events(50)
+    api.poison(lambda event: int(event["id"].rpartition("-")[2]) % 2 == 1)
+    outcome = post(client, events)
+
+    assert outcome.requests == MAX_REQUESTS
+    settled = len(outcome.delivered) + len(outcome.rejected)
+    assert settled > 25
+    assert get_ids(outcome.waiting) == get_ids(events[settled:])
+    assert outcome.error is None
+
+
+def test_batch_of_which_nothing_is_taken_is_not_asked_about_to_its_end(
+    api: FakeApi, client: TopsortClient
+) -> None:
     api.answer(400)
     outcome = post(client, build_events(50))
 
-    assert outcome.requests == MAX_REQUESTS
-    rejected = get_rejected_ids(outcome)
-    assert rejected + get_ids(outcome.waiting) == get_ids(build_events(50))
-    assert len(rejected) > 25
+    assert outcome.requests <= 16
+    assert get_rejected_ids(outcome) == get_ids(build_events(MAX_REFUSED))
+    assert get_ids(outcome.waiting) == get_ids(build_events(50)[MAX_REFUSED:])
     assert outcome.error is None
+
+
+def test_event_that_is_in_a_batch_twice_is_sent_once(api: FakeApi, client: TopsortClient) -> None:
+    first, again = build_event("purchases", "o-1"), build_event("purchases", "o-1")
+    outcome = post(client, [first, build_event("clicks", "o-1"), again, again])
+
+    assert [(event.kind, event["id"]) for event in api.events] == [
+        ("clicks", "o-1"),
+        ("purchases", "o-1"),
+    ]
+    assert api.repeated == []
+    assert len(outcome.delivered) == 2
+    assert next(event for event in outcome.delivered if event.kind == "purchases") is first
+    assert [event is again for event in outcome.duplicates] == [True, True]
 
 
 def test_kinds_are_separated_first(api: FakeApi, client: TopsortClient) -> None:

@@ -15,6 +15,7 @@ import pytest
 from django_topsort.events import EVENT_KINDS, Event
 from django_topsort.exceptions import (
     AuthenticationFailed,
+    EverythingRefused,
     InvalidRequest,
     NoAnswer,
     RateLimited,
@@ -540,6 +541,45 @@ def test_open_circuit_costs_no_cpu(build: Build, api: Api, ears: Ears) -> None:
 
     assert clock.calls - calls < 50
     assert len(api.requests) == 1
+
+
+def test_account_that_is_refused_everything_costs_few_requests_and_no_purchase(
+    build: Build, api: Api, ears: Ears
+) -> None:
+    clock = Clock()
+    api.meet = Failing(InvalidRequest(status=400, err_code="bad_request"))
+    workers = build(
+        SenderOptions(flush_interval=0.0, idle_seconds=0.05, connections=1), clock=clock
+    )
+    purchases = build_events(200, "purchases")
+    workers.put([*purchases, *build_events(200)])
+    wait_until(lambda: any(isinstance(error, EverythingRefused) for error, _ in ears.failures))
+    assert not workers.flush(1.0)
+    requests = len(api.requests)
+
+    assert requests <= 3 * 20
+    assert {event.kind for event, _ in ears.rejected_events} <= {"impressions"}
+    api.meet = len
+
+    def is_over() -> bool:
+        clock.now += 0.5
+        return workers.flush(0.0)
+
+    wait_until(is_over)
+    delivered = [event for event in ears.delivered_events if event.kind == "purchases"]
+    assert sorted(get_ids(delivered)) == sorted(get_ids(purchases))
+    assert ears.settled == 400
+
+
+def test_event_that_is_recorded_twice_is_delivered_once(build: Build, api: Api, ears: Ears) -> None:
+    workers = build(SenderOptions(flush_interval=60.0))
+    workers.put(build_events(2, "purchases"))
+    workers.put(build_events(1, "purchases"))
+    assert workers.flush(PATIENCE)
+
+    assert api.taken == ["purchases-0", "purchases-1"]
+    assert ears.reasons == {"duplicate": 1}
+    assert ears.settled == 3
 
 
 # Bounds
