@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_topsort.batches import MAX_PER_KIND
 from django_topsort.events import EVENT_KINDS
+from django_topsort.sending.handover import HandOver
 from django_topsort.sending.sizes import estimate_size
 from django_topsort.wire import EventsRequest, build_request
 
@@ -85,6 +86,15 @@ class Lane:
                 self.arrivals.popleft()
         return taken, size
 
+    def take_oldest(self, most: int, size: int) -> list[Event]:
+        """Remove the oldest events, ``most`` or of ``size`` bytes, whichever is more.
+
+        At least one, and no more than what came with it.
+        """
+        _, number, its_bytes = self.arrivals[0] if self.arrivals else (0.0, 1, 1)
+        by_size = -(-size * number // max(1, its_bytes))
+        return self.take(min(number, max(1, most, by_size)))[0]
+
     def take_newest(self) -> list[Event]:
         """Remove and return the event that came last."""
         if self.arrivals:
@@ -125,22 +135,31 @@ class EventQueue:
         """Whether there are events that were not tried yet."""
         return any(lane.events for lane in self._lanes.values())
 
-    def put(self, events: Sequence[Event], now: float, places: int, size: int) -> list[Event]:
+    def put(
+        self,
+        events: Sequence[Event] | HandOver,
+        now: float,
+        places: int,
+        size: int,
+        *,
+        again: bool = False,
+    ) -> list[Event]:
         """Add events and return those that had to go, so that no more than fit are held.
 
-        What is being posted counts too, until ``settle`` says that it is done.
+        What is being posted counts too, until ``settle`` says that it is done. ``again``: a signal
+        handler has raised in the midst of it, and some may be here already.
         """
-        by_kind: dict[str, list[Event]] = {}
-        for event in events:
-            by_kind.setdefault(event.kind, []).append(event)
-        for kind, some in by_kind.items():
-            self._lanes[kind].put(some, now, sum(map(estimate_size, some)))
+        handed = events if isinstance(events, HandOver) else HandOver(events)
+        for kind, (some, some_bytes) in handed.parts.items():
+            lane = self._lanes[kind]
+            if not (again and lane.events and lane.events[-1] is some[-1]):
+                lane.put(some, now, some_bytes)
         shed: list[Event] = []
-        while self._is_over(places, size):
-            one = self._shed_one()
-            if not one:
+        while (excess := self._get_excess(places, size)) != (0, 0):
+            some = self._shed_some(*excess)
+            if not some:
                 break  # all that is left is being posted
-            shed += one
+            shed += some
         return shed
 
     def put_back(
@@ -240,22 +259,27 @@ class EventQueue:
         self.put_back(rest, attempts=attempts, first_failure=since, due=job.due)
         return self._build_job(first, attempts, since, job.due)
 
-    def _is_over(self, places: int, size: int) -> bool:
-        """Whether the shared places, and the purchases beyond their own, exceed the bounds."""
+    def _get_excess(self, places: int, size: int) -> tuple[int, int]:
+        """Return by how many places and bytes the shared ones are exceeded.
+
+        Purchases count as far as they go beyond their own.
+        """
         lanes = self._lanes.values()
         own = self._lanes["purchases"]
         held = sum(len(lane.events) for lane in lanes) + sum(self._counts.values())
         purchases = len(own.events) + self._counts["purchases"]
-        if held - min(purchases, PURCHASE_PLACES) > places:
-            return True
         held_bytes = sum(lane.size for lane in lanes) + sum(self._sizes.values())
         purchases_bytes = own.size + self._sizes["purchases"]
-        return held_bytes - min(purchases_bytes, PURCHASE_BYTES) > size
+        return (
+            max(0, held - min(purchases, PURCHASE_PLACES) - places),
+            max(0, held_bytes - min(purchases_bytes, PURCHASE_BYTES) - size),
+        )
 
-    def _shed_one(self) -> list[Event]:
+    def _shed_some(self, places: int, size: int) -> list[Event]:
+        """Remove and return what makes room, or a part of it: whoever waits for the lock, waits."""
         for kind in SHED_ORDER:
             if self._lanes[kind].events:
-                return self._lanes[kind].take(1)[0]
+                return self._lanes[kind].take_oldest(places, size)
         # Only purchases are left: the places are full of them, and the newest finds none.
         purchases = self._lanes["purchases"]
         return purchases.take_newest() if purchases.events else []
