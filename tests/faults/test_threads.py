@@ -278,9 +278,7 @@ def test_fault_52_1000_asyncio_tasks(api: FakeApi) -> None:
 def test_fault_53_client_that_leaves_while_a_sync_view_runs_under_asgi(
     api: FakeApi, tmp_path: Path
 ) -> None:
-    with serve(
-        "uvicorn", tmp_path / "log", TOPSORT_API_URL=api.url, TOPSORT_API_KEY=KEY
-    ) as site:
+    with serve("uvicorn", tmp_path / "log", TOPSORT_API_URL=api.url, TOPSORT_API_KEY=KEY) as site:
         with socket.create_connection(("127.0.0.1", site.port)) as client:
             head = f"GET /left/?id=visit&flags={tmp_path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             client.sendall(f"{head}User-Agent: {USER_AGENT}\r\n\r\n".encode())
