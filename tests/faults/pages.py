@@ -8,7 +8,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
 
 from django_topsort.accounts import accounts
+from django_topsort.backends.connections import get_client, post_body
+from django_topsort.client import TopsortClient
+from django_topsort.conf import topsort_settings
+from django_topsort.delivery import deliver
+from django_topsort.links import build_click_url
 from django_topsort.tracking import track_impression
+from tests.sending.engine import build_event
 
 
 def silent(request: HttpRequest) -> HttpResponse:
@@ -29,7 +35,31 @@ def get_accounts(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"counts": accounts.get_counts(), "peak": peak})
 
 
+def link(request: HttpRequest) -> HttpResponse:
+    """Print a click link to wherever the request wants it to lead, as no shop should."""
+    return HttpResponse(build_click_url(request, request.GET["to"], "p-1"))
+
+
+def crash(request: HttpRequest, where: str) -> HttpResponse:
+    """Fail somewhere in the package, with whatever it has at hand in the frames."""
+    key, client = topsort_settings.get_api_key(), get_client()
+    match where:
+        case "client":
+            client.post_events(b"{}")
+        case "post":
+            post_body(b"{}", 1.0)
+        case "deliver":
+            deliver([build_event()])
+        case "key":
+            TopsortClient(client.api_url, f"{key} {key}")
+        case "event":
+            track_impression(request, "p-1", position=0)
+    raise RuntimeError(where)
+
+
 urlpatterns = [
+    path("link/", link),
+    path("crash/<str:where>/", crash),
     path("silent/", silent),
     path("crowd/", crowd),
     path("accounts/", get_accounts),

@@ -142,6 +142,7 @@ class Told:
     is_empty: bool
     facts: dict[str, Any]
     log: str
+    output: str
 
 
 def run_shop(code: str, api: FakeApi | None, python: str = sys.executable, **settings: Any) -> Told:
@@ -168,7 +169,9 @@ def run_shop(code: str, api: FakeApi | None, python: str = sys.executable, **set
         check=False,
     )
     assert result.returncode == 0, f"{result.returncode}\n{result.stdout[-2000:]}\n{result.stderr}"
-    return Told(**json.loads(result.stdout.splitlines()[-1]), log=result.stderr)
+    return Told(
+        **json.loads(result.stdout.splitlines()[-1]), log=result.stderr, output=result.stdout
+    )
 
 
 def check_books(told: Told, api: FakeApi, recorded: Iterable[str]) -> None:
