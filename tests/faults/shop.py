@@ -111,7 +111,8 @@ def close_shop(timeout: float = 60.0) -> None:
         "is_empty": is_empty,
         "facts": _told,
     }
-    print(f"\n{json.dumps(said)}", flush=True)
+    sys.stdout.write(f"\n{json.dumps(said)}\n")
+    sys.stdout.flush()
 
 
 # In the test's process

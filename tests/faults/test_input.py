@@ -75,7 +75,8 @@ def visit(number):
     track_impression(value, "p")
     track_purchase(value)
     track_purchase(None)
-    track_purchase({"number": value, "lines": [{"product": "p", "line_total": 1}]}, opaque_user_id="u")
+    lines = [{"product": "p", "line_total": 1}]
+    track_purchase({"number": value, "lines": lines}, opaque_user_id="u")
     track_purchase({"number": f"n-{number}", "lines": value}, opaque_user_id="u")
     for name in ("product", "quantity", "line_total"):
         line = {"product": "p", "quantity": 1, "line_total": "1.00", name: value}

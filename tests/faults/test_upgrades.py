@@ -39,7 +39,6 @@ def test_fault_100_import_has_no_effect() -> None:
             except Exception as error:
                 if type(error).__name__ not in ("AppRegistryNotReady", "ImproperlyConfigured"):
                     raise
-                print("needs Django set up:", name)
         from django.conf import settings
         assert not settings.configured
         assert threading.enumerate() == [threading.main_thread()]
@@ -52,7 +51,6 @@ def test_fault_100_import_has_no_effect() -> None:
     )
 
     assert (result.returncode, result.stderr) == (0, "")
-    print(result.stdout)
 
 
 @pytest.mark.parametrize("auto_field", ["BigAutoField", "AutoField"])
