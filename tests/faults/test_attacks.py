@@ -315,7 +315,7 @@ def test_fault_89_log_holds_nothing_of_a_shopper() -> None:
     secrets = ("shopper-canary", "query-canary", "bid-canary", "search-canary", "product-canary")
     with FakeApi(api_key=KEY) as api:
         api.answer(503, times=2)
-        api.poison("shopper-canary", times=30)
+        api.poison("shopper-canary", times=3)
         told = run_shop(
             """
             import logging, sys
@@ -356,6 +356,55 @@ def test_fault_89_log_holds_nothing_of_a_shopper() -> None:
     assert [line for line in ours for secret in secrets if secret in line] == []
     # What has happened 200 times is said once.
     assert len([line for line in ours if "left out" in line]) <= 4
+
+
+def test_fault_89_flood_of_failing_events_makes_a_few_lines() -> None:
+    with FakeApi(api_key=KEY) as api:
+        api.poison("rejected-")
+        told = run_shop(
+            """
+            from django.conf import settings
+            from django.test import Client, RequestFactory
+            from django_topsort.delivery import deliver_safely, flush, get_backend
+            from django_topsort.tracking import track_impression
+            from tests.sending.engine import build_events
+
+            right = settings.TOPSORT_API_URL
+            good = build_events(30, "clicks", "good")
+            deliver_safely([*good, *build_events(20, "clicks", "rejected")])
+            flush(20)
+            settings.TOPSORT_API_URL = "http://127.0.0.1:9"
+            for number in range(1000):
+                deliver_safely(build_events(10, "impressions", f"page-{number}"))
+            for number in range(300):
+                deliver_safely(build_events(10, "purchases", f"order-{number}"))
+            request = RequestFactory(headers={"User-Agent": "Mozilla/5.0 Firefox/150.0"}).get("/")
+            for number in range(10_000):
+                track_impression(request, f"p-{number}", position=-number)
+            settings.TOPSORT_BACKENDS = {"default": "nowhere.EventBackend"}
+            for number in range(10_000):
+                deliver_safely(build_events(1, "clicks", f"nowhere-{number}"))
+            settings.TOPSORT_BACKENDS = {"default": "django_topsort.backends.thread.EventBackend"}
+            browser = Client(headers={"User-Agent": "Mozilla/5.0 Firefox/150.0"})
+            import logging
+            logging.getLogger("django.request").setLevel("CRITICAL")  # Django's own: one for each
+            for number in range(1000):
+                assert browser.get(f"/topsort/click/forged-{number}").status_code == 404
+            get_backend().close()
+            """,
+            api,
+            TOPSORT_QUEUE_SIZE=100,
+            TOPSORT_SHUTDOWN_TIMEOUT=1,
+        )
+
+    lines = [line for line in told.log.splitlines() if " " in line and line[0] != " "]
+    named = [line for line in lines if "kind=purchases" in line]
+    # Each lost order is named, at most 50 in a line.
+    lost = sum(told.counts["purchases"]["reasons"].values())
+    assert lost == 3000
+    assert all(f"order-{number}-9" in told.log for number in range(300))
+    assert len([line for line in lines if line not in named]) < 20
+    assert sum(told.counts[kind]["dropped"] for kind in ("impressions", "clicks")) == 30_000
 
 
 @pytest.mark.parametrize(
