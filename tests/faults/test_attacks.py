@@ -168,15 +168,15 @@ def test_fault_78_token_that_is_forged_foreign_expired_or_signed_with_a_former_k
     assert len(log) <= 2
 
 
-@pytest.mark.parametrize("cookie", ["tsuid=shopper-1", ""])
+@pytest.mark.parametrize(("cookie", "times"), [("tsuid=shopper-1", 10_000), ("", 1_000)])
 def test_fault_79_one_link_that_is_followed_10000_times(
-    site: Site, api: FakeApi, cookie: str
+    site: Site, api: FakeApi, cookie: str, times: int
 ) -> None:
     path = f"/topsort/click/{sign(nonce=f'replayed {cookie}')}"
     headers = {"User-Agent": USER_AGENT, **({"Cookie": cookie} if cookie else {})}
     statuses = set()
     with closing(site.connect()) as connection:
-        for _ in range(10_000):
+        for _ in range(times):
             connection.request("GET", path, headers=headers)
             with connection.getresponse() as response:
                 response.read()
