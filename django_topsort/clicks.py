@@ -98,23 +98,36 @@ def is_safe_target(request: HttpRequest, target: str) -> bool:
     return url_has_allowed_host_and_scheme(target, hosts, require_https=request.is_secure())
 
 
-def claim_click(nonce: str, opaque_user_id: str) -> str | None:
+def claim_click(nonce: str, opaque_user_id: str, client: str = "") -> str | None:
     """Return the id of this shopper's click on this link, or None where it was counted just now.
 
     A shopper's clicks on one link count once within ``TOPSORT_CLICK_WINDOW`` seconds: browsers
     repeat requests, and people click twice. The cache tells; where processes share none, the id
     does, because those of one window are the same and Topsort counts an id once.
+
+    ``client``: what else tells clients apart, for one that brings no cookie. It has a new id with
+    each request, and a loop of requests would make the vendor pay for each.
     """
     window = max(1, get_seconds("TOPSORT_CLICK_WINDOW"))
-    shopper = hashlib.sha256(f"{nonce}:{opaque_user_id}".encode()).hexdigest()
+    if client and not _is_first(_hash(f"{nonce}:{client}"), window):
+        return None
+    shopper = _hash(f"{nonce}:{opaque_user_id}")
+    if not _is_first(shopper, window):
+        return None
+    period = int(time.time() // window)
+    return _hash(f"{shopper}:{period}")[:32]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+
+
+def _is_first(name: str, window: int) -> bool:
     try:
         # Not whatever is false: None is what a cache says that keeps its errors to itself.
-        if cache.add(f"topsort:click:{shopper}", 1, timeout=window) is False:
-            return None
-    except Exception:  # noqa: S110 - a cache that is down: the id alone must do
-        pass
-    period = int(time.time() // window)
-    return hashlib.sha256(f"{shopper}:{period}".encode()).hexdigest()[:32]
+        return cache.add(f"topsort:click:{name}", 1, timeout=window) is not False
+    except Exception:
+        return True  # a cache that is down: the id alone must do
 
 
 def get_seconds(name: str) -> int:

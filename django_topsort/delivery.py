@@ -18,6 +18,7 @@ from django_topsort.accounts import accounts
 from django_topsort.conf import topsort_settings
 from django_topsort.events import EVENT_KINDS
 from django_topsort.exceptions import InvalidEvent, UnreportableOrder
+from django_topsort.lineage import lineage
 from django_topsort.purchases.announcements import build_announcement
 from django_topsort.purchases.finding import describe_order
 from django_topsort.reporting import Reporter, log_limit
@@ -56,7 +57,8 @@ def deliver_safely(events: Sequence[Event]) -> None:
     _thread.depth = depth + 1
     try:
         accounts.count_recorded(events)
-        if depth < MAX_DEPTH:
+        if max(depth, lineage.generation) < MAX_DEPTH:
+            lineage.note(events)
             _deliver_counted(events)
         else:
             # One line for all, and no signal: a purchase's own line would lead on to the next.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta, field
+from msgspec import Meta, field, json
 from msgspec.structs import force_setattr
 
 from django_topsort.exceptions import InvalidEvent
@@ -22,6 +22,7 @@ from django_topsort.fields import (
     CLICK_TYPES,
     DEVICE_TYPES,
     MAX_ITEMS,
+    MAX_PURCHASE,
     MAX_TEXT,
     Channel,
     ClickType,
@@ -57,6 +58,8 @@ __all__ = [
     "Purchase",
     "PurchaseItem",
 ]
+
+_encode = json.Encoder(decimal_format="number").encode
 
 
 class BaseEvent(Part, frozen=True, kw_only=True):
@@ -177,7 +180,7 @@ class Click(Interaction, frozen=True, kw_only=True):
 class Purchase(BaseEvent, frozen=True, kw_only=True):
     """A shopper placed an order (``Purchase``); ``occurred_at`` is when it was placed.
 
-    ``items``: 1 to 5000 PurchaseItems.
+    ``items``: 1 to 5000 PurchaseItems, which make at most 512 KiB of JSON.
     """
 
     kind: ClassVar[str] = "purchases"
@@ -195,6 +198,10 @@ class Purchase(BaseEvent, frozen=True, kw_only=True):
             if type(item) is not PurchaseItem:
                 raise InvalidEvent("items", item, "it must be an instance of PurchaseItem itself")
         force_setattr(self, "items", tuple(items))
+        size = len(_encode(self))
+        if size > MAX_PURCHASE:
+            rule = f"it must make at most {MAX_PURCHASE} bytes of JSON (it makes {size})"
+            raise InvalidEvent("items", items, rule)
 
 
 class PageView(BaseEvent, frozen=True, kw_only=True):

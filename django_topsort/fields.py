@@ -39,6 +39,8 @@ MAX_PRICE = Decimal(10) ** 12
 PRICE_PLACES = 12  # decimal places; what goes beyond is the noise of a division or of a float
 MAX_ITEMS = 5000  # lines of a purchase, which make about 350 kB of JSON, or of a cart
 MAX_CATEGORIES = 100
+MAX_TEXTS = 48 * 1024  # bytes of all the texts of a list, so that no page view fills a request
+MAX_PURCHASE = 512 * 1024  # bytes of a purchase's JSON: what a request's body may have
 
 TEXT_RULE = f"it must be text of 1 to {MAX_TEXT} characters"
 UTF8_RULE = "it must be text that UTF-8 can encode (it has a lone surrogate)"
@@ -85,7 +87,7 @@ def get_exact_text(value: object) -> str | None:
 
 
 def clean_texts(event: Any, name: str, field: str, most: int) -> None:
-    """Require one text or several, ``most`` at most; keep them as a tuple."""
+    """Require one text or several, ``most`` and 48 KiB at most; keep them as a tuple."""
     value = getattr(event, name)
     given: Iterable[object]
     if isinstance(value, str | Promise):
@@ -100,6 +102,10 @@ def clean_texts(event: Any, name: str, field: str, most: int) -> None:
         raise InvalidEvent(field, value, "it must hold at least one text; leave it out for none")
     if len(texts) > most:
         raise InvalidEvent(field, value, f"it must hold at most {most} texts")
+    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    if size > MAX_TEXTS:
+        rule = f"it must have at most {MAX_TEXTS} bytes of text (it has {size})"
+        raise InvalidEvent(field, value, rule)
     force_setattr(event, name, texts)
 
 

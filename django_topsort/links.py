@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 # What the request in which the click happens says, and not the page that had the link.
 REQUEST_FIELDS = {"id": "-", "opaque_user_id": "-", "device_type": None}
 
+CLIENT = ("REMOTE_ADDR", "HTTP_USER_AGENT")  # what tells clients apart that bring no cookie
+
 
 def build_click_url(
     request: HttpRequest, target: object, product: object = None, **fields: Unpack[ClickFields]
@@ -99,7 +101,10 @@ def _track_claim(
     request: HttpRequest, collector: Collector, nonce: str, content: dict[str, Any]
 ) -> None:
     shopper = get_request_shopper(request, collector)
-    event_id = claim_click(nonce, shopper.opaque_user_id)
+    client = ""
+    if shopper.source == "minted":
+        client = " ".join(request.META.get(name, "") for name in CLIENT)
+    event_id = claim_click(nonce, shopper.opaque_user_id, client)
     if event_id is None:
         logger.debug("click counted already")
         return

@@ -30,17 +30,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 60.0
-MAX_KEYS = 1000  # an errCode comes from outside
+MAX_KEYS = 1000  # an errCode comes from outside, and a purchase's id from the shop
 MAX_IDS = 50  # purchases named in one line; the next line names the next ones
 MAX_SHOWN = 200  # characters of an id or a path
 
 
 class LogLimit:
-    """One line per key in a minute; the next line says how many were left out."""
+    """One line per key in a minute; the next line says how many were left out.
+
+    Where there are a thousand keys in a minute, the others of one sort share one line.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lines: dict[tuple[str, ...], tuple[float, int]] = {}
+        self._names: dict[tuple[str, ...], tuple[float, int]] = {}
+        self._full_until = 0.0
 
     def log(
         self,
@@ -60,15 +65,45 @@ class LogLimit:
 
         Two threads may both log a first line: a lock would not be worth what it costs.
         """
+        if key not in self._lines and len(self._lines) >= MAX_KEYS and not self._make_room():
+            key = (key[0], "and others")
+        return self._note(self._lines, key)
+
+    def admit_name(self, key: tuple[str, ...]) -> int | None:
+        """Do as ``admit`` for what has to be named: only the very same is left out."""
+        if key not in self._names and len(self._names) >= MAX_KEYS:
+            self._names.clear()
+        return self._note(self._names, key)
+
+    def clear(self) -> None:
+        """Forget all lines: the next of each is logged."""
+        self._lines.clear()
+        self._names.clear()
+        self._full_until = 0.0
+
+    def _note(
+        self, lines: dict[tuple[str, ...], tuple[float, int]], key: tuple[str, ...]
+    ) -> int | None:
         now = self._clock()
-        since, left_out = self._lines.get(key, (None, 0))
+        since, left_out = lines.get(key, (None, 0))
         if since is not None and now - since < QUIET_SECONDS:
-            self._lines[key] = (since, left_out + 1)
+            lines[key] = (since, left_out + 1)
             return None
-        if len(self._lines) >= MAX_KEYS:
-            self._lines.clear()
-        self._lines[key] = (now, 0)
+        lines[key] = (now, 0)
         return left_out
+
+    def _make_room(self) -> bool:
+        """Forget the lines of more than a minute ago; return whether there were any."""
+        now = self._clock()
+        if now < self._full_until:
+            return False  # a flood is no time to look through all of them again and again
+        lines = list(self._lines.items())
+        old = [key for key, (since, _) in lines if now - since >= QUIET_SECONDS]
+        for key in old:
+            self._lines.pop(key, None)
+        if not old:
+            self._full_until = min(since for _, (since, _) in lines) + QUIET_SECONDS
+        return bool(old)
 
     def write(
         self,
@@ -171,15 +206,11 @@ class Reporter:
         Within a minute only the first of each ``key`` is logged.
         """
         accounts.count_refused(kind, reason)
-        self._limit.log(
-            logging.ERROR,
-            (reason, kind, key or detail),
-            "left out kind=%s reason=%s %s",
-            kind,
-            reason,
-            detail,
-            exc_info=exc_info,
-        )
+        line = (reason, kind, key or detail)
+        admit = self._limit.admit_name if kind == "purchases" else self._limit.admit
+        if (number := admit(line)) is not None:
+            said = "left out kind=%s reason=%s %s"
+            self._limit.write(logging.ERROR, number, said, kind, reason, detail, exc_info=exc_info)
         self._announce(events_dropped, kind=kind, count=1, reason=reason, events=[])
 
     def _say_dropped(self, kind: str, count: int, reason: str, events: list[Event]) -> None:
@@ -202,7 +233,7 @@ class Reporter:
 
         A purchase's id is its order's number, by which it can be reported again.
         """
-        found = [(event.id, self._limit.admit((*key, event.id))) for event in events]
+        found = [(event.id, self._limit.admit_name((*key, event.id))) for event in events]
         named = [(_escape(name), left_out) for name, left_out in found if left_out is not None]
         for start in range(0, len(named), MAX_IDS):
             some = named[start : start + MAX_IDS]

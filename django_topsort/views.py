@@ -10,13 +10,12 @@ from django.template import TemplateDoesNotExist
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from django_topsort.delivery import log_safely
 from django_topsort.exceptions import InvalidToken
 from django_topsort.links import follow_click
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
-
-logger = logging.getLogger(__name__)
 
 STATUSES = {"tampered": 404, "expired": 410}
 REFUSED_TEMPLATE = "django_topsort/click_refused.html"
@@ -39,7 +38,9 @@ def click(request: HttpRequest, token: str) -> HttpResponse:
     try:
         response = HttpResponseRedirect(follow_click(request, token))
     except InvalidToken as error:
-        logger.info("click refused reason=%s", error.reason)
+        # Anybody can send as many as he likes.
+        key = ("click refused", error.reason)
+        log_safely(logging.INFO, key, "click refused reason=%s", error.reason)
         status = STATUSES[error.reason]
         response = build_refusal(request, error.reason, status)
     for name, value in HEADERS.items():

@@ -27,7 +27,7 @@ def _clean_memory() -> Iterator[None]:
     yield
     locmem.outbox.clear()
     cache.clear()
-    reporting.log_limit._lines.clear()
+    reporting.log_limit.clear()
 
 
 @pytest.fixture

@@ -759,6 +759,25 @@ def test_purchase_with_something_else_among_its_items_is_refused(item: object) -
     assert error.rule == "it must be an instance of PurchaseItem itself"
 
 
+def test_purchase_makes_at_most_512_kib_of_json() -> None:
+    item = build_item(product_id="\u00fc" * 2048)  # 4 KiB of UTF-8
+    assert len(build_purchase(items=[item] * 120).items) == 120
+
+    error = refuse(build_purchase, "items", [item] * 130)
+
+    assert error.rule.startswith("it must make at most 524288 bytes of JSON (it makes 53")
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00fc", "\U0001f600"])
+def test_texts_of_a_list_have_at_most_48_kib_in_all(letter: str) -> None:
+    fits = [letter * 1024] * (48 // len(letter.encode()))
+    assert build_placement(category_ids=fits).category_ids == tuple(fits)
+
+    error = refuse(build_placement, "category_ids", [*fits, "x"])
+
+    assert error.rule == "it must have at most 49152 bytes of text (it has 49153)"
+
+
 def test_purchase_has_at_most_5000_items() -> None:
     assert len(build_purchase(items=[build_item()] * 5000).items) == 5000
 

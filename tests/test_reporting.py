@@ -482,14 +482,55 @@ def test_lines_left_out_are_counted_anew_after_each_line(
     ]
 
 
-def test_memory_of_lines_is_bounded(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_flood_of_keys_makes_a_thousand_lines_a_minute_and_one_for_the_rest(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "django_topsort")
+    limit = LogLimit(clock)
+    for number in range(10 * MAX_KEYS):
+        limit.log(logging.INFO, ("rejected", f"errCode-{number}"), "said number=%s", number)
+        limit.log(logging.INFO, ("failed", f"NoAnswer-{number}"), "failed")
+
+    lines = [line for _, line in get_lines(caplog)]
+    assert len(lines) == MAX_KEYS + 2
+    clock.now += 60
+    limit.log(logging.INFO, ("rejected", "errCode-1"), "said again")
+    limit.log(logging.INFO, ("rejected", "and others"), "others")
+    assert [line for _, line in get_lines(caplog)][MAX_KEYS + 2 :] == [
+        "said again",
+        "others left_out=9499",
+    ]
+
+
+def test_flood_that_ends_leaves_room_for_new_lines(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "django_topsort")
     limit = LogLimit(clock)
     for number in range(3 * MAX_KEYS):
-        limit.log(logging.INFO, (str(number),), "said")
-
+        limit.log(logging.INFO, (f"sort {number % 3}", str(number)), "said")
+        clock.now += 60.0 / MAX_KEYS
     assert len(get_lines(caplog)) == 3 * MAX_KEYS
-    assert len(limit._lines) <= MAX_KEYS
+
+    limit.clear()
+    limit.log(logging.INFO, ("sort 0", str(3 * MAX_KEYS - 1)), "said")
+    assert len(get_lines(caplog)) == 3 * MAX_KEYS + 1
+
+
+def test_flood_of_lost_purchases_names_each_and_none_twice(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = Reporter(Backend, LogLimit(clock))
+    lost = [msgspec.structs.replace(PURCHASE, id=f"order-{n}") for n in range(3 * MAX_KEYS)]
+    report.dropped(lost, "shutdown")
+    report.dropped(lost[-10:], "shutdown")
+    for number in range(3 * MAX_KEYS):
+        report.left_out("purchases", "no_shopper", f"order={number}")
+    for _ in range(100):
+        report.dropped([IMPRESSION], "overflow")
+
+    lines = [line for _, line in get_lines(caplog)]
+    assert len(lines) == 3 * MAX_KEYS // MAX_IDS + 3 * MAX_KEYS + 1
 
 
 def test_reporters_share_one_limit_by_default(caplog: pytest.LogCaptureFixture) -> None:

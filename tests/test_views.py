@@ -93,11 +93,24 @@ def test_click_counts_once_for_a_shopper(client: Client, link: str) -> None:
 
 
 def test_click_counts_for_each_shopper(link: str) -> None:
-    for _ in range(2):
-        Client(headers=BROWSER).get(link)
+    for name in ("shopper-1", "shopper-2"):
+        visitor = Client(headers=BROWSER)
+        visitor.cookies["tsuid"] = name
+        visitor.get(link)
 
     assert len({event.id for event in outbox}) == 2
-    assert len({event.opaque_user_id for event in outbox}) == 2
+    assert {event.opaque_user_id for event in outbox} == {"shopper-1", "shopper-2"}
+
+
+def test_click_of_a_client_that_keeps_no_cookie_counts_once(link: str) -> None:
+    for _ in range(3):
+        Client(headers=BROWSER).get(link)
+    assert len(outbox) == 1
+
+    Client(headers=BROWSER, REMOTE_ADDR="192.0.2.7").get(link)
+    Client(headers={"user-agent": "Mozilla/5.0 Firefox/\ud800"}).get(link)
+
+    assert len({event.id for event in outbox}) == 3
 
 
 def test_click_counts_again_after_the_window(
@@ -195,6 +208,17 @@ def test_forged_token_leads_nowhere(client: Client, link: str) -> None:
         assert response["Cache-Control"] == "no-store, private"
         assert "<h1>This link does not work</h1>" in response.content.decode()
     assert outbox == []
+
+
+def test_flood_of_forged_tokens_is_logged_once(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "django_topsort")
+    for number in range(50):
+        assert client.get(f"/topsort/click/forged-{number}").status_code == 404
+
+    lines = [line.getMessage() for line in caplog.records if "django_topsort" in line.name]
+    assert lines == ["click refused reason=tampered"]
 
 
 def test_expired_token_leads_nowhere(client: Client, link: str) -> None:

@@ -78,8 +78,11 @@ class EventBackend(BaseEventBackend):
         return self.overflow(events)  # which is set when this instance is made
 
     def send_events(self, events: Sequence[Event]) -> None:
-        if events:
-            self._sender.put(events)
+        error = self._sender.put(events) if events else None
+        if error is not None:
+            # Raised, it would count events as lost that are not.
+            said = "hand-over broken off events=%s; they are sent with the next ones"
+            log_limit.log(logging.WARNING, ("broken off",), said, len(events), exc_info=error)
 
     def flush(self, timeout: float) -> bool:
         return self._sender.flush(timeout)

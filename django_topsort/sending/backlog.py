@@ -16,6 +16,7 @@ from django_topsort.sending.refusals import Refusals
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
+    from django_topsort.sending.handover import HandOver
     from django_topsort.sending.posting import Outcome
     from django_topsort.sending.queue import Job
     from django_topsort.sending.wiring import SenderOptions
@@ -65,10 +66,12 @@ class Backlog:
         """Whether there are events that were not tried yet."""
         return self._queue.has_fresh
 
-    def put(self, events: Sequence[Event], options: SenderOptions) -> None:
-        """Queue ``events``, and shed what then does not fit."""
+    def put(
+        self, events: Sequence[Event] | HandOver, options: SenderOptions, *, again: bool = False
+    ) -> None:
+        """Queue ``events``, and shed what then does not fit; ``again`` after it was broken off."""
         places, size = options.queue_size, options.queue_bytes
-        self.shed += self._queue.put(events, self._clock(), places, size)
+        self.shed += self._queue.put(events, self._clock(), places, size, again=again)
 
     def hasten(self) -> None:
         """Make failed events due, unless it is for Topsort to say when."""

@@ -6,14 +6,15 @@ Not safe between threads: the sender holds its lock.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.batches import MAX_PER_KIND
 from django_topsort.events import EVENT_KINDS
+from django_topsort.sending.handover import HandOver
+from django_topsort.sending.lane import Lane
 from django_topsort.sending.sizes import estimate_size
 from django_topsort.wire import EventsRequest, build_request
 
@@ -46,67 +47,6 @@ class Job:
     refused_since: float | None = None
 
 
-@dataclass(slots=True)
-class Lane:
-    """The fresh events of one kind, with what came when: lists of a time, how many, and bytes.
-
-    A signal handler may raise in the midst of ``put``. What counts are the ``events``, which take
-    one step; the rest may then be wrong, but not for longer than until the lane is empty.
-    """
-
-    events: deque[Event] = field(default_factory=deque)
-    arrivals: deque[list[Any]] = field(default_factory=deque)
-    size: int = 0
-
-    def put(self, events: Sequence[Event], now: float, size: int) -> None:
-        """Add the events of one hand-over, which take ``size`` bytes in all."""
-        self.arrivals.append([now, len(events), size])
-        self.size += size
-        self.events.extend(events)
-
-    def get_first_time(self) -> float:
-        """Return when the oldest event came."""
-        time: float = self.arrivals[0][0] if self.arrivals else 0.0
-        return time
-
-    def take(self, most: int) -> tuple[list[Event], int]:
-        """Remove the oldest events, at most ``most``; return them and their bytes."""
-        events = self.events
-        if len(events) <= most:
-            taken, size = list(events), self.size
-            events.clear()
-            self.arrivals.clear()
-            self.size = 0
-            return taken, size
-        taken = [events.popleft() for _ in range(most)]
-        size, left = 0, most
-        while left and self.arrivals:
-            arrival = self.arrivals[0]
-            part = min(left, arrival[1])
-            size += self._shrink(arrival, part)
-            left -= part
-            if not arrival[1]:
-                self.arrivals.popleft()
-        return taken, size
-
-    def take_newest(self) -> list[Event]:
-        """Remove and return the event that came last."""
-        if self.arrivals:
-            arrival = self.arrivals[-1]
-            self._shrink(arrival, 1)
-            if not arrival[1]:
-                self.arrivals.pop()
-        return [self.events.pop()]
-
-    def _shrink(self, arrival: list[Any], part: int) -> int:
-        """Take ``part`` events off an arrival; return their bytes, which are taken to be even."""
-        size = int(arrival[2] * part // arrival[1])
-        arrival[1] -= part
-        arrival[2] -= size
-        self.size -= size
-        return size
-
-
 class EventQueue:
     """Fresh events by kind, and failed ones by when to try them again."""
 
@@ -129,22 +69,31 @@ class EventQueue:
         """Whether there are events that were not tried yet."""
         return any(lane.events for lane in self._lanes.values())
 
-    def put(self, events: Sequence[Event], now: float, places: int, size: int) -> list[Event]:
+    def put(
+        self,
+        events: Sequence[Event] | HandOver,
+        now: float,
+        places: int,
+        size: int,
+        *,
+        again: bool = False,
+    ) -> list[Event]:
         """Add events and return those that had to go, so that no more than fit are held.
 
-        What is being posted counts too, until ``settle`` says that it is done.
+        What is being posted counts too, until ``settle`` says that it is done. ``again``: a signal
+        handler has raised in the midst of it, and some may be here already.
         """
-        by_kind: dict[str, list[Event]] = {}
-        for event in events:
-            by_kind.setdefault(event.kind, []).append(event)
-        for kind, some in by_kind.items():
-            self._lanes[kind].put(some, now, sum(map(estimate_size, some)))
+        handed = events if isinstance(events, HandOver) else HandOver(events)
+        for kind, (some, some_bytes) in handed.parts.items():
+            lane = self._lanes[kind]
+            if not (again and lane.events and lane.events[-1] is some[-1]):
+                lane.put(some, now, some_bytes)
         shed: list[Event] = []
-        while self._is_over(places, size):
-            one = self._shed_one()
-            if not one:
+        while (excess := self._get_excess(places, size)) != (0, 0):
+            some = self._shed_some(*excess)
+            if not some:
                 break  # all that is left is being posted
-            shed += one
+            shed += some
         return shed
 
     def put_back(
@@ -256,22 +205,27 @@ class EventQueue:
         part.refused_since = refused
         return part
 
-    def _is_over(self, places: int, size: int) -> bool:
-        """Whether the shared places, and the purchases beyond their own, exceed the bounds."""
+    def _get_excess(self, places: int, size: int) -> tuple[int, int]:
+        """Return by how many places and bytes the shared ones are exceeded.
+
+        Purchases count as far as they go beyond their own.
+        """
         lanes = self._lanes.values()
         own = self._lanes["purchases"]
         held = sum(len(lane.events) for lane in lanes) + sum(self._counts.values())
         purchases = len(own.events) + self._counts["purchases"]
-        if held - min(purchases, PURCHASE_PLACES) > places:
-            return True
         held_bytes = sum(lane.size for lane in lanes) + sum(self._sizes.values())
         purchases_bytes = own.size + self._sizes["purchases"]
-        return held_bytes - min(purchases_bytes, PURCHASE_BYTES) > size
+        return (
+            max(0, held - min(purchases, PURCHASE_PLACES) - places),
+            max(0, held_bytes - min(purchases_bytes, PURCHASE_BYTES) - size),
+        )
 
-    def _shed_one(self) -> list[Event]:
+    def _shed_some(self, places: int, size: int) -> list[Event]:
+        """Remove and return what makes room, or a part of it: whoever waits for the lock, waits."""
         for kind in SHED_ORDER:
             if self._lanes[kind].events:
-                return self._lanes[kind].take(1)[0]
+                return self._lanes[kind].take_oldest(places, size)
         # Only purchases are left: the places are full of them, and the newest finds none.
         purchases = self._lanes["purchases"]
         return purchases.take_newest() if purchases.events else []

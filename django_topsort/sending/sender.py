@@ -25,13 +25,14 @@ class Sender:
         self._wiring = wiring
         self._workers: dict[int, Workers] = {}
 
-    def put(self, events: Sequence[Event]) -> None:
+    def put(self, events: Sequence[Event]) -> Exception | None:
         """Queue ``events`` for sending, without waiting for the network.
 
         What does not fit any more is dropped as ``"overflow"``: page views first, then impressions,
         then clicks, the oldest first. What comes after ``shutdown`` is dropped as ``"shutdown"``.
+        Returns what broke it off, which the events have outlived.
         """
-        self._get_workers().put(events)
+        return self._get_workers().put(events)
 
     def flush(self, timeout: float) -> bool:
         """Send at once what waits; return whether all was settled within ``timeout`` seconds.

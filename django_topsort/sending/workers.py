@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from django_topsort.lineage import lineage
 from django_topsort.sending.backlog import Backlog
 from django_topsort.sending.farewells import Farewells
+from django_topsort.sending.handover import Aside, HandOver
 from django_topsort.sending.posting import Outcome, post_batch
 from django_topsort.sending.turn import Turn
 
@@ -29,17 +30,22 @@ class Workers:
         self._wiring = wiring
         self._turn = Turn()
         self._backlog = Backlog(wiring.clock, wiring.rand)
-        self._aside: deque[Sequence[Event]] = deque()
+        self._aside = Aside()
         self._farewells = Farewells(wiring, self._turn, self._backlog)
         self._threads: dict[threading.Thread, float] = {}  # with when they were made
         self._idle = 0
         self._flushing = 0
         self._is_closed = False
 
-    def put(self, events: Sequence[Event]) -> None:
-        """Queue ``events``; what then does not fit is dropped, oldest first."""
-        self._aside.append(tuple(events))  # without the lock, which this very thread may hold
-        self._attend()
+    def put(self, events: Sequence[Event]) -> Exception | None:
+        """Queue ``events``; return what broke that off: they are sent all the same."""
+        handed = HandOver(events)
+        try:
+            self._aside.append(handed)
+            self._attend()
+        except Exception as error:
+            return error
+        return None
 
     def flush(self, timeout: float) -> bool:
         """Post at once what waits; return whether all was settled within ``timeout`` seconds."""
@@ -124,19 +130,13 @@ class Workers:
                     # Whoever waits for earlier events to fill a batch need not hear of every one.
                     # Failed events are no such company: they may wait for long.
                     is_first = not self._backlog.has_fresh
-                    self._take_aside(options)
+                    self._aside.move_to(self._backlog, options)
                     if is_first or not self._idle or self._get_delay(options) == 0:
                         worker = self._wake_worker(options)
             self._start(worker)
             if late:
                 self._farewells.see_off()
             self._farewells.relieve()
-
-    def _take_aside(self, options: SenderOptions) -> None:
-        while self._aside:
-            # Removed only then: a signal handler may raise in between, and twice is not lost.
-            self._backlog.put(self._aside[0], options)
-            self._aside.popleft()
 
     def _get_delay(self, options: SenderOptions) -> float | None:
         """Return the seconds until something may be posted; None while nothing waits."""
@@ -198,12 +198,13 @@ class Workers:
         if job is None:
             return False
         outcome = Outcome(waiting=list(job.batch))
-        try:
-            outcome = post_batch(
-                job.batch, lambda body: self._post(body, deadline), self._wiring.encode
-            )
-        finally:
-            self._settle(job, outcome)
+        with lineage.sending(job.batch):
+            try:
+                outcome = post_batch(
+                    job.batch, lambda body: self._post(body, deadline), self._wiring.encode
+                )
+            finally:
+                self._settle(job, outcome)
         return True
 
     def _post(self, body: bytes, deadline: float | None) -> None:
@@ -216,7 +217,7 @@ class Workers:
             options = self._wiring.options()
             with self._turn.lock:
                 if not self._is_closed:
-                    self._take_aside(options)
+                    self._aside.move_to(self._backlog, options)
                 delay = self._get_delay(options)
                 if delay == 0 and not self._is_closed:
                     job = self._backlog.take_job(threading.get_ident())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Collection, Iterator
 from decimal import Decimal
@@ -192,6 +193,32 @@ def test_backend_that_gets_nothing_starts_nothing(settings: Any) -> None:
     assert backend.flush(0.0)
     assert not thread.EventBackend.blocking
     assert thread.EventBackend.production
+
+
+def test_hand_over_that_is_broken_off_costs_no_event(
+    api: FakeApi,
+    backend: thread.EventBackend,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class TimeLimit(Exception):
+        """What Celery's signal handler raises, wherever the task is."""
+
+    def strike(thread: threading.Thread) -> None:
+        monkeypatch.undo()
+        raise TimeLimit
+
+    settings.TOPSORT_FLUSH_INTERVAL = 60.0
+    before = accounts.get_counts()["clicks"]
+    monkeypatch.setattr("threading.Thread.start", strike)
+    backend.send_events(build_events(3, "clicks"))
+
+    assert "hand-over broken off events=3" in caplog.text
+    assert backend.flush(PATIENCE)
+    assert len(api.clicks) == 3
+    assert api.repeated == []
+    assert accounts.get_counts()["clicks"]["dropped"] == before["dropped"]
 
 
 DJANGO = """

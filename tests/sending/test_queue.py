@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import statistics
+import time
 from decimal import Decimal
 from random import Random
 
@@ -20,6 +22,7 @@ from django_topsort.events import (
     Purchase,
     PurchaseItem,
 )
+from django_topsort.sending.handover import HandOver
 from django_topsort.sending.queue import (
     PURCHASE_BYTES,
     PURCHASE_PLACES,
@@ -245,6 +248,47 @@ def test_queue_is_bounded_in_bytes() -> None:
     one = estimate_size(build_event())
     assert put(queue, build_events(10), size=10 * one) == []
     assert put(queue, build_events(1, prefix="new"), size=10 * one) == ["impressions-0"]
+
+
+def test_as_many_go_as_are_too_many_however_they_came() -> None:
+    queue = EventQueue()
+    for number in range(7):
+        put(queue, build_events(3, "clicks", f"{number}"), places=20)
+    shed = put(queue, build_events(5, "purchases"), places=20)
+    assert shed == []  # they have places of their own
+
+    assert put(queue, build_events(9, "clicks", "last"), places=20) == [
+        *get_ids(build_events(3, "clicks", "0"))[1:],
+        *(f"{number}-{place}" for number in (1, 2) for place in range(3)),
+        "3-0",
+    ]
+    assert len(queue) == 25
+
+
+@pytest.mark.parametrize("room", [1, 5000, 20_000])
+def test_no_more_bytes_go_than_are_too_many(room: int) -> None:
+    queue = EventQueue()
+    for number in range(30):
+        put(queue, build_events(number, "impressions", f"{number}"), size=room)
+    kept = queue.take(0.0, 1000)
+    size = 0 if kept is None else sum(map(estimate_size, kept.batch))
+
+    assert size <= room
+    assert size + estimate_size(build_event()) > room or size == 0
+
+
+def test_full_queue_makes_room_at_once() -> None:
+    queue, seconds = EventQueue(), []
+    put(queue, build_events(2000), places=2000)
+    for number in range(30):
+        handed = HandOver(build_events(500, "impressions", f"{number}"))
+        began = time.thread_time()
+        shed = queue.put(handed, 0.0, 2000, MANY)
+        seconds.append(time.thread_time() - began)
+        assert len(shed) == 500
+
+    # Whoever has something to hand over waits for so long.
+    assert statistics.median(seconds) < 0.001
 
 
 def test_purchases_have_bytes_of_their_own() -> None:
