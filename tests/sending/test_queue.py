@@ -23,12 +23,8 @@ from django_topsort.events import (
     PurchaseItem,
 )
 from django_topsort.sending.handover import HandOver
-from django_topsort.sending.queue import (
-    PURCHASE_BYTES,
-    PURCHASE_PLACES,
-    EventQueue,
-    Lane,
-)
+from django_topsort.sending.lane import Lane
+from django_topsort.sending.queue import PURCHASE_BYTES, PURCHASE_PLACES, EventQueue
 from django_topsort.sending.sizes import estimate_size
 from django_topsort.wire import encode_event
 from tests.sending.engine import USER, build_event, build_events, get_ids
