@@ -10,7 +10,8 @@ import pytest
 
 from tests.soak.verdict import KINDS, MAX_GROWTH, Report, Taken, build_table, judge
 
-COUNTS = {"recorded": 3, "delivered": 3, "rejected": 0, "dropped": 0, "waiting": 0}
+ENDS = {"delivered": 3, "rejected": 0, "dropped": 0, "stored": 0, "waiting": 0}
+COUNTS = {"recorded": 3, "taken": 0, **ENDS}
 
 
 def count(**changed: int) -> dict[str, dict[str, int]]:
@@ -62,7 +63,7 @@ def test_event_that_was_never_recorded_is_wrong(kind: str) -> None:
     report = build_report()
     report = replace(report, said={**report.said, kind: 4})
 
-    assert judge([report], build_taken(report)) == [f"gunicorn: {kind}: 4 happened, 3 recorded"]
+    assert judge([report], build_taken(report)) == [f"{kind}: 4 happened, 3 recorded"]
 
 
 def test_purchase_that_did_not_arrive_is_wrong_though_another_did() -> None:
@@ -82,8 +83,6 @@ def test_purchase_that_did_not_arrive_is_wrong_though_another_did() -> None:
         ({"counts": count(rejected=0, dropped=1)}, "purchases: 1 dropped"),
         ({"counts": count(rejected=0, waiting=1)}, "purchases: 1 wait still"),
         ({"counts": count(rejected=0)}, "purchases: the accounts do not add up"),
-        ({"rejected": frozenset()}, "purchases: 1 are poison and not rejected: gunicorn-poison"),
-        ({"poisons": frozenset()}, "purchases: 1 are rejected for nothing: gunicorn-poison"),
         (
             {"unnamed": frozenset({"o"})},
             "purchases: 1 are rejected, and the log does not say so: o",
@@ -97,6 +96,44 @@ def test_fault_of_a_site_is_wrong(changed: dict[str, Any], wrong: str) -> None:
 
     (found,) = judge([report], build_taken(report))
     assert found.startswith(f"gunicorn: {wrong}")
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({"rejected": frozenset()}, "1 are poison and not rejected: gunicorn-poison"),
+        ({"poisons": frozenset()}, "1 are rejected for nothing: gunicorn-poison"),
+    ],
+)
+def test_poison_is_what_is_rejected(changed: dict[str, Any], wrong: str) -> None:
+    report = build_report(**changed)
+
+    assert judge([report], build_taken(report)) == [f"purchases: {wrong}"]
+
+
+def test_site_may_send_what_another_has_stored() -> None:
+    storing = build_report(counts=count(delivered=0, rejected=0, stored=3), rejected=frozenset())
+    poisons = storing.poisons | {"uvicorn-poison"}
+    sending = build_report("uvicorn", counts=count(taken=3, delivered=4, rejected=2))
+    sending = replace(sending, rejected=poisons)
+    assert judge([storing, sending], build_taken(storing, sending)) == []
+
+    lazy = replace(sending, counts=count(taken=2, delivered=3, rejected=2))
+    wrong = judge([storing, lazy], build_taken(storing, sending))
+    assert wrong == [
+        "purchases: 1 are in the outbox still",
+        "purchases: 3 delivered, the API took 4",
+    ]
+
+
+def test_row_that_was_sent_again_is_no_loss() -> None:
+    storing = build_report(counts=count(delivered=0, rejected=0, stored=4, taken=1))
+    sending = build_report("uvicorn", counts=count(taken=3, delivered=4, rejected=2))
+    sending = replace(sending, rejected=storing.poisons | sending.poisons)
+    taken = build_taken(storing, sending)
+    taken.counts["purchases"] -= 1
+
+    assert judge([storing, sending], taken) == []
 
 
 def test_event_that_came_again_with_another_content_is_wrong() -> None:
@@ -128,10 +165,10 @@ def test_table_has_a_line_for_each_site_and_kind_and_one_for_the_api() -> None:
     head, *rows = build_table(reports, build_taken(*reports)).splitlines()
 
     assert head.split() == [
-        "site", "kind", "happened", "recorded", "delivered", "rejected", "dropped", "waiting",
-        "API", "took",
+        "site", "kind", "happened", "recorded", "taken", "delivered", "rejected", "dropped",
+        "stored", "waiting", "API", "took",
     ]  # fmt: skip
-    assert rows[3].split() == ["gunicorn", "purchases", "3", "3", "2", "1", "0", "0"]
+    assert rows[3].split() == ["gunicorn", "purchases", *"33021000"]
     assert [row.split() for row in rows[-4:]] == [
         ["all", kind, "4" if kind == "purchases" else "6"] for kind in KINDS
     ]
