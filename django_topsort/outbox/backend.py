@@ -95,6 +95,11 @@ class EventBackend(BaseEventBackend):
         with store.borrowed_connection(using):
             return not OutboxEvent.objects.using(using).waiting().exists()
 
+    def close(self) -> None:
+        from django_topsort.outbox import background
+
+        background.close_relay()
+
     def check(self) -> list[CheckMessage]:
         if apps.is_installed(APP):
             return []

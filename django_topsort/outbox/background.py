@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from django.db import close_old_connections, connections
 
 from django_topsort.backends.thread import read_number
-from django_topsort.conf import topsort_settings
 from django_topsort.delivery import log_safely
 from django_topsort.outbox.relay import Relay
 from django_topsort.outbox.retention import Retention
@@ -90,6 +89,10 @@ class BackgroundRelay:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
+    def abandon(self) -> None:
+        """Do nothing more: this is a copy, in a forked child, whose lock may be held for ever."""
+        self._is_closed = True
+
     def _work(self) -> None:
         pause = FIRST_LOOK * self._rand()
         while not self._is_closed:
@@ -131,8 +134,8 @@ def get_relay(report: Reporter) -> BackgroundRelay:
         relay = _relays.setdefault(pid, BackgroundRelay(report))
         for other in [known for known in _relays if known != pid]:
             _relays.pop(other, None)
-        atexit.unregister(_close)
-        atexit.register(_close)
+        atexit.unregister(close_relay)
+        atexit.register(close_relay)
     return relay
 
 
@@ -143,7 +146,17 @@ def is_shared(using: str) -> bool:
     return not (is_memory is not None and is_memory())
 
 
-def _close() -> None:
-    relay = _relays.get(os.getpid())
-    if relay is not None and topsort_settings.TOPSORT_OUTBOX_RELAY:
+def close_relay() -> None:
+    """Let this process's relay end after the batch that it is at; the rows stay where they are."""
+    relay = _relays.pop(os.getpid(), None)
+    if relay is not None:
         relay.close(read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0))
+
+
+def _abandon_copies() -> None:
+    # Under gevent a forked child goes on with copies of the parent's threads, which are greenlets.
+    while _relays:
+        _relays.popitem()[1].abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_copies)

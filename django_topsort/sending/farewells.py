@@ -142,6 +142,11 @@ class Farewells:
         except RuntimeError:
             self.see_off()
 
+    def abandon(self) -> None:
+        """Forget what is to be said: another process says it."""
+        self._leaving.clear()
+        self._at.clear()
+
     def _take(self) -> list[tuple[Sequence[Event], str]]:
         shed, self._backlog.shed = self._backlog.shed, []
         self.dismiss(shed, "overflow")

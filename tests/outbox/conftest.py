@@ -29,9 +29,8 @@ def outbox(settings: Any, own_backends: None) -> Iterator[None]:
     """Purchases go to the outbox; no test leaves its relay to the next."""
     settings.TOPSORT_BACKENDS = {"default": LOCMEM, "purchases": OUTBOX}
     yield
-    for relay in background._relays.values():
-        relay.close(10)
-    background._relays.clear()
+    settings.TOPSORT_SHUTDOWN_TIMEOUT = 60
+    background.close_relay()
     names = [thread.name for thread in threading.enumerate()]
     assert "django-topsort-outbox" not in names
 

@@ -205,25 +205,29 @@ def test_forked_child_has_a_relay_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     assert list(background._relays) == [1]
 
 
-@pytest.mark.parametrize("is_relaying", [True, False])
-def test_process_that_ends_finishes_its_batch(
-    api: FakeApi, settings: Any, is_relaying: bool
-) -> None:
+def test_process_that_ends_finishes_its_batch(api: FakeApi) -> None:
+    store_events(build_events(120, "purchases"), "other")
+    backend = EventBackend()
+    with api.hang() as fault:
+        background.get_relay(backend.report).nudge()
+        fault.wait_for_hit()
+        fault.release()
+        backend.close()
+
+    assert get_threads() == []
+    assert len(api.purchases) == 50
+    backend.close()
+
+
+def test_forked_child_abandons_the_copy_of_its_parents_relay(api: FakeApi) -> None:
     relay = background.get_relay(Reporter(EventBackend))
-    relay.start()
-    settings.TOPSORT_OUTBOX_RELAY = is_relaying
+    store_events(build_events(1, "purchases"), "other")
 
-    background._close()
+    background._abandon_copies()
 
-    assert (get_threads() == []) is is_relaying
-
-
-def test_process_without_a_relay_ends_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "_relays", {})
-
-    background._close()
-
+    relay.nudge()
     assert background._relays == {}
+    assert get_threads() == []
 
 
 def test_outbox_of_all_kinds_is_written_before_the_response_leaves(
