@@ -28,8 +28,8 @@ def api(settings: Any) -> Iterator[FakeApi]:
 def outbox(settings: Any, own_backends: None) -> Iterator[None]:
     """Purchases go to the outbox; no test leaves its relay to the next."""
     settings.TOPSORT_BACKENDS = {"default": LOCMEM, "purchases": OUTBOX}
+    settings.TOPSORT_SHUTDOWN_TIMEOUT = 60  # the disk of a loaded machine is slow
     yield
-    settings.TOPSORT_SHUTDOWN_TIMEOUT = 60
     background.close_relay()
     names = [thread.name for thread in threading.enumerate()]
     assert "django-topsort-outbox" not in names
