@@ -23,6 +23,7 @@ from django_topsort.backends.thread import read_number
 from django_topsort.batches import MAX_PER_KIND
 from django_topsort.delivery import log_safely
 from django_topsort.exceptions import ApiError, InvalidEvent, NoAnswer
+from django_topsort.lineage import lineage
 from django_topsort.outbox.announced import finish_announcements
 from django_topsort.outbox.clock import get_database_time
 from django_topsort.outbox.models import MAX_ERROR, RELAY_ORDER, Lease, OutboxEvent, Status
@@ -139,14 +140,15 @@ class Relay:
         is_probe = self._circuit.start()
         started = self._clock()
         outcome = Outcome(waiting=list(events))
-        try:
-            outcome = post_batch(
-                build_request(events), lambda body: self._post(body, deadline), encode_body
-            )
-        finally:
-            self._weigh(outcome, readings, started)
-            self._note(outcome, is_probe=is_probe)
-            self._settle(outcome, readings, token)
+        with lineage.sending(events):
+            try:
+                outcome = post_batch(
+                    build_request(events), lambda body: self._post(body, deadline), encode_body
+                )
+            finally:
+                self._weigh(outcome, readings, started)
+                self._note(outcome, is_probe=is_probe)
+                self._settle(outcome, readings, token)
 
     def _post(self, body: bytes, deadline: float) -> None:
         from django_topsort.backends.connections import post_body  # loads requests

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from django_topsort.lineage import lineage
+
 if TYPE_CHECKING:
     from django_topsort.events import Event
     from django_topsort.sending.backlog import Backlog
@@ -156,4 +158,5 @@ class Farewells:
     def _give_up(self, events: Sequence[Event], reason: str) -> None:
         left = self._wiring.overflow(events)
         if left:
-            self._wiring.report.dropped(left, reason)
+            with lineage.sending(left):
+                self._wiring.report.dropped(left, reason)

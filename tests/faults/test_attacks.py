@@ -1,4 +1,4 @@
-"""Attacks, and what nobody is to see: faults 77 to 80, 88 to 90 and 92."""
+"""Attacks, and what nobody is to see: faults 77 to 80 and 88 to 92."""
 
 from __future__ import annotations
 
@@ -270,8 +270,8 @@ try:
     connections.post_body(b"{}", 1.0)
 except Exception as error:
     shown += traceback.TracebackException.from_exception(error, capture_locals=True).format()
-shown += connection.connection.iterdump()
-tell(shown=shown)
+dump = list(connection.connection.iterdump())
+tell(shown=shown + dump, rows=[line for line in dump if '"topsort_outbox_outboxevent" V' in line])
 backend.close()
 """
 
@@ -291,6 +291,11 @@ def test_fault_88_key_is_seen_nowhere_but_in_its_header(answer: int) -> None:
             DEBUG=True,
             DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
             INSTALLED_APPS=["django_topsort", "django_topsort.outbox"],
+            TOPSORT_BACKENDS={
+                "default": "django_topsort.backends.thread.EventBackend",
+                "purchases": "django_topsort.outbox.backend.EventBackend",
+                "overflow": "django_topsort.outbox.backend.EventBackend",
+            },
             TOPSORT_TIMEOUT=[1, 2],
             TOPSORT_SHUTDOWN_TIMEOUT=2,
         )
@@ -305,6 +310,7 @@ def test_fault_88_key_is_seen_nowhere_but_in_its_header(answer: int) -> None:
         "log": told.log.splitlines(),
         "output": told.output.splitlines()[:-1],
     }
+    assert len(told.facts["rows"]) >= 20  # the events that the outbox has
     half = KEY[len(KEY) // 2 :]
     for where, texts in seen.items():
         assert [text for text in texts if KEY in text or half in text] == [], where
@@ -475,6 +481,83 @@ def test_fault_90_redirect_is_not_followed() -> None:
         check_books(told, api, [f"click-{number}-0" for number in range(6)])
         assert told.counts["clicks"]["reasons"] == {"failed": 5}
         assert "RedirectRefused" in told.log
+
+
+def test_fault_91_texts_of_events_are_no_markup_in_the_admin() -> None:
+    script = "<script>alert(1)</script>"
+    with FakeApi(api_key=KEY) as api:
+        body = b'{"errCode": "<b>bad</b>", "message": "<script>alert(1)</script>"}'
+        api.answer(400, body, {"Content-Type": "application/json"})
+        told = run_shop(
+            f"""
+            from django.contrib.auth import get_user_model
+            from django.core.management import call_command
+            from django.test import Client
+            from django_topsort.delivery import deliver_safely, flush
+            from django_topsort.events import *
+            from django_topsort.outbox.models import OutboxEvent, RememberedShopper
+            from django_topsort.tracking import record
+
+            call_command("migrate", verbosity=0)
+            text = "{script}"
+            RememberedShopper.objects.create(order_key=text, opaque_user_id=text, channel=text[:16])
+            items = [PurchaseItem(product_id=text, unit_price=1, vendor_id=text)]
+            record(Purchase(id=text, opaque_user_id=text, items=items))
+            flush(20)
+            row = OutboxEvent.objects.get()
+            browser = Client()
+            browser.force_login(get_user_model().objects.create_superuser("admin"))
+            pages = [browser.get(path) for path in (
+                "/admin/topsort_outbox/outboxevent/",
+                f"/admin/topsort_outbox/outboxevent/?q={{text}}",
+                f"/admin/topsort_outbox/outboxevent/{{row.pk}}/change/",
+                "/admin/topsort_outbox/rememberedshopper/",
+                "/admin/topsort_outbox/rememberedshopper/1/change/",
+            )]
+            tell(statuses=[page.status_code for page in pages], error=row.last_error)
+            tell(pages=[page.content.decode() for page in pages])
+            """,
+            api,
+            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+            INSTALLED_APPS=[
+                *("django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes"),
+                *("django.contrib.messages", "django.contrib.sessions"),
+                *("django_topsort", "django_topsort.outbox"),
+            ],
+            MIDDLEWARE=[
+                "django_topsort.middleware.TopsortMiddleware",
+                "django.contrib.sessions.middleware.SessionMiddleware",
+                "django.contrib.auth.middleware.AuthenticationMiddleware",
+                "django.contrib.messages.middleware.MessageMiddleware",
+            ],
+            TEMPLATES=[
+                {
+                    "BACKEND": "django.template.backends.django.DjangoTemplates",
+                    "APP_DIRS": True,
+                    "OPTIONS": {
+                        "context_processors": [
+                            "django.template.context_processors.request",
+                            "django.contrib.auth.context_processors.auth",
+                            "django.contrib.messages.context_processors.messages",
+                        ]
+                    },
+                }
+            ],
+            ROOT_URLCONF="tests.faults.admin_pages",
+            STATIC_URL="/static/",
+            TOPSORT_BACKENDS={
+                "default": "django_topsort.backends.thread.EventBackend",
+                "purchases": "django_topsort.outbox.backend.EventBackend",
+            },
+        )
+
+    assert told.facts["statuses"] == [200] * 5
+    assert script in told.facts["error"]
+    for page in told.facts["pages"]:
+        assert script not in page
+        assert "<b>bad" not in page
+    shown = "".join(told.facts["pages"])
+    assert shown.count("&lt;script&gt;alert(1)") > 5
 
 
 def test_fault_92_nothing_is_pickled_that_could_run_when_it_is_read() -> None:

@@ -154,6 +154,80 @@ def test_fault_50_log_handler_that_records_an_event_for_each_line(api: FakeApi) 
     assert counts["reasons"] == {"recursion": counts["recorded"] - len(api.clicks)}
 
 
+def test_fault_50_log_handler_that_records_into_the_outbox(api: FakeApi) -> None:
+    told = run_shop(
+        """
+        import logging, time
+        from django.core.management import call_command
+        from django_topsort.delivery import deliver_safely, flush
+        from tests.sending.engine import build_events
+
+        lines = []
+
+        class Recording(logging.Handler):
+            def emit(self, line):
+                lines.append(line.getMessage())
+                deliver_safely(build_events(1, "purchases", f"line-{len(lines)}"))
+
+        call_command("migrate", verbosity=0)
+        logging.getLogger("django_topsort").addHandler(Recording())
+        logging.getLogger("django_topsort").setLevel("DEBUG")
+        deliver_safely(build_events(10, "purchases", "order"))
+        tell(flushed=flush(20), lines=len(lines))
+        """,
+        api,
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        INSTALLED_APPS=["django_topsort", "django_topsort.outbox"],
+        TOPSORT_BACKENDS={"default": "django_topsort.outbox.backend.EventBackend"},
+    )
+
+    assert told.faults == []
+    assert told.facts["flushed"]
+    assert 0 < told.facts["lines"] < 20
+    assert {event["id"] for event in api.purchases} >= {f"order-{number}" for number in range(10)}
+    reasons = told.counts["purchases"]["reasons"]
+    assert set(reasons) == {"recursion"}
+
+
+@pytest.mark.parametrize("signal", ["events_dropped", "events_delivered", "events_rejected"])
+def test_fault_50_receiver_that_records_again_what_it_hears_of(api: FakeApi, signal: str) -> None:
+    if signal == "events_rejected":
+        api.poison("page-0")
+
+    told = run_shop(
+        f"""
+        import time
+        from django_topsort import signals
+        from django_topsort.delivery import deliver_safely, flush, get_backend
+        from tests.sending.engine import build_events, wait_until
+
+        heard = []
+
+        def record_again(events, **facts):
+            heard.extend(events)
+            deliver_safely(events)
+
+        signals.{signal}.connect(record_again)
+        deliver_safely(build_events(500, "clicks", "page"))
+        wait_until(lambda: flush(10))
+        before = len(heard)
+        time.sleep(1)
+        tell(heard=before, late=len(heard) - before)
+        """,
+        api,
+        TOPSORT_QUEUE_SIZE=100 if signal == "events_dropped" else 1000,
+    )
+
+    # Twice again at most, and then it is over.
+    assert told.faults == []
+    assert told.facts["late"] == 0
+    assert 0 < told.facts["heard"] <= 3 * 500
+    assert told.is_empty
+    counts = told.counts["clicks"]
+    assert counts["waiting"] == 0
+    assert counts["recorded"] <= 4 * 500
+
+
 def test_fault_51_receiver_that_raises_flushes_shuts_down_or_never_returns(api: FakeApi) -> None:
     told = run_shop(
         """
