@@ -97,7 +97,8 @@ class BackgroundRelay:
         pause = FIRST_LOOK * self._rand()
         while not self._is_closed:
             with self._changed:
-                if self._done == self._wanted:
+                # Under the lock: a close() that comes between would notify nobody.
+                if self._done == self._wanted and not self._is_closed:
                     self._changed.wait(pause)
                 number = self._wanted
             if not self._is_closed:

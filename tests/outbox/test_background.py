@@ -250,3 +250,27 @@ def seen(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns.append(path("seen/", seen))
+
+
+def test_close_that_comes_just_before_the_thread_waits_is_heard(api: FakeApi) -> None:
+    """The thread has looked whether it is closed, and is about to wait, when it is closed."""
+    relay = BackgroundRelay(Reporter(EventBackend))
+    relay._changed = ClosingCondition(relay)
+    relay.start()
+
+    relay.close(30)
+
+    assert get_threads() == []
+
+
+class ClosingCondition(threading.Condition):
+    """Closes the relay when its thread comes to wait, before it has the lock."""
+
+    def __init__(self, relay: BackgroundRelay) -> None:
+        super().__init__()
+        self._relay = relay
+
+    def __enter__(self) -> bool:
+        if threading.current_thread().name == THREAD:
+            self._relay._is_closed = True  # as close() does, which then notifies nobody
+        return super().__enter__()
