@@ -254,11 +254,11 @@ urlpatterns.append(path("seen/", seen))
 
 def test_close_that_comes_just_before_the_thread_waits_is_heard(api: FakeApi) -> None:
     """The thread has looked whether it is closed, and is about to wait, when it is closed."""
-    relay = BackgroundRelay(Reporter(EventBackend))
+    relay = BackgroundRelay(Reporter(EventBackend), rand=lambda: 1000.0)  # waits for long
     relay._changed = ClosingCondition(relay)
     relay.start()
 
-    relay.close(30)
+    relay.close(10)
 
     assert get_threads() == []
 
