@@ -258,8 +258,8 @@ def test_close_that_comes_just_before_the_thread_waits_is_heard(api: FakeApi) ->
     relay._changed = ClosingCondition(relay)
     relay.start()
 
-    relay.close(10)
-
+    for thread in get_threads():
+        thread.join(10)
     assert get_threads() == []
 
 
