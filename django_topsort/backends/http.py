@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class EventBackend(BaseEventBackend):
-    """Posts events at once, without a second try: what fails is dropped as ``"failed"``.
+    """Posts events at once, without a second try: what fails is the overflow's, or is dropped.
 
     It holds up the process for as long as Topsort takes to answer, but for no longer than both
     parts of ``TOPSORT_TIMEOUT`` together, however many requests there are: more than 50 of a kind
@@ -49,8 +49,12 @@ class EventBackend(BaseEventBackend):
                 self.report.rejected([event], error)
             if outcome.error is not None:
                 self.report.failed(outcome.error, 0)
-                left = [*outcome.waiting, *(one for rest in batches for one in rest)]
-                self.report.dropped(left, "failed")
+                left: Sequence[Event] = [
+                    *outcome.waiting,
+                    *(one for rest in batches for one in rest),
+                ]
+                if left := self.overflow(left):
+                    self.report.dropped(left, "failed")
                 return
             if outcome.waiting:
                 batches.appendleft(build_request(outcome.waiting))  # it had cost enough at once

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from django_topsort.accounts import accounts
 from django_topsort.backends import http
 from django_topsort.backends.base import BaseEventBackend
+from django_topsort.events import Event
 from django_topsort.exceptions import InvalidRequest
 from django_topsort.signals import events_delivered, events_dropped, events_rejected
 from django_topsort.testing import BackendContract, FakeApi
@@ -94,6 +95,22 @@ def test_failure_drops_the_rest_without_another_try(
     (dropped,) = [facts for name, facts in announced if name == "dropped"]
     assert (dropped["reason"], dropped["count"]) == ("failed", 150)
     assert "ServerUnavailable" in caplog.text
+
+
+def test_failure_leaves_to_the_overflow_what_it_takes(api: FakeApi, announced: Announced) -> None:
+    taken: list[Event] = []
+
+    def take_over(events: Sequence[Event]) -> Sequence[Event]:
+        taken.extend(events[:30])
+        return events[30:]
+
+    backend = http.EventBackend()
+    backend.overflow = take_over
+    api.answer(503)
+    backend.send_events(build_events(50))
+
+    assert len(taken) == 30
+    assert [facts["count"] for name, facts in announced if name == "dropped"] == [20]
 
 
 def test_batch_that_takes_many_requests_is_asked_for_to_its_end(
