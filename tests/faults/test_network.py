@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -65,7 +64,7 @@ def test_fault_22_answer_that_never_comes_is_waited_for_by_the_clock(
     store: Store, api: FakeApi
 ) -> None:
     hanging = api.hang()
-    store.record_all_kinds(20, "a")
+    store.record("purchases", 20, "a")  # one page, so that there is one request at a time
     hanging.wait_for_hit(3, timeout=PATIENCE)
 
     first, second, *_ = [request.time.timestamp() for request in api.requests]
@@ -320,10 +319,10 @@ def test_fault_31_process_without_a_free_file_goes_on_and_recovers(
             store.record("clicks", 1, "warm")
             store.wait()
             api.drop_connections()
-        answer: Any = store.call("exhaust", ids="o", seconds="1")
-        assert answer["tries"] >= 0
+        # One that has a connection may close it, and have a free file for the next.
+        store.call("exhaust", ids="o", seconds="1" if is_warm else "30")
         store.recorded += [("purchases", "o"), *(("impressions", f"o-{n}") for n in range(100))]
         store.record("clicks", 1, "after")
         store.close_books_without_loss(api)
 
-        assert store.find_lines("request failed") != []
+        assert is_warm or store.find_lines("request failed") != []
