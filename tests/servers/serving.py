@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0"
 STARTING = 30.0  # seconds
+PATIENCE = 15.0
 _numbers = itertools.count(1)
 
 
@@ -36,17 +37,17 @@ def name_visit() -> str:
 class Server:
     """How a server is run: ``python -m`` the words of ``command``.
 
-    ``needs``: the module without which it is not there. ``ends_with``: its exit code after SIGTERM.
-    ``sends_at_exit``: whether what waits is sent when it is asked to end by ``stop_signal``.
-    ``by_port``: it opens its socket itself.
+    ``needs``: the module without which it is not there. ``by_port``: it opens its socket itself.
+    ``ends_with``: its exit code after SIGTERM, at which what waits is sent, or (``sends_at_exit``)
+    is not. ``keeps_alive``: whether it takes a second request on a connection.
     """
 
     command: str
     needs: str
     is_asgi: bool = False
     by_port: bool = False
+    keeps_alive: bool = True
     ends_with: int = 0
-    stop_signal: signal.Signals = signal.SIGTERM
     sends_at_exit: bool = True
 
 
@@ -72,8 +73,10 @@ SERVERS = {
     "gunicorn-asgi-preload": Server(
         f"{GUNICORN_ASGI} --preload", "gunicorn.workers.gasgi", is_asgi=True
     ),
-    "uwsgi": Server(UWSGI, "pyuwsgi"),
-    "uwsgi-threads": Server(f"{UWSGI} --enable-threads --threads=2", "pyuwsgi"),
+    "uwsgi": Server(UWSGI, "pyuwsgi", keeps_alive=False),
+    "uwsgi-threads": Server(
+        f"{UWSGI} --enable-threads --threads=2", "pyuwsgi", keeps_alive=False
+    ),
     "waitress": Server(
         f"waitress --listen=127.0.0.1:{{port}} --threads=2 {WSGI}",
         "waitress",
@@ -111,27 +114,35 @@ SERVERS = {
 }
 
 
-def is_installed(kind: str) -> bool:
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, f"{what}: not so after {PATIENCE} s"
+        time.sleep(0.01)
+
+
+def is_installed(server: Server) -> bool:
     """Whether what a server needs can be imported."""
     try:
-        return importlib.util.find_spec(SERVERS[kind].needs) is not None
+        return importlib.util.find_spec(server.needs) is not None
     except ModuleNotFoundError:
         return False
 
 
-def get_kinds() -> list[Any]:
-    """Return the servers as parameters of a test; one run of pytest-xdist keeps each together."""
+def get_kinds(matches: Callable[[Server], bool] = lambda server: True) -> list[Any]:
+    """Return servers as parameters of a test; pytest-xdist runs what one kind needs in one place."""
     return [
         pytest.param(
             kind,
             marks=[
                 pytest.mark.xdist_group(kind),
                 pytest.mark.skipif(
-                    not is_installed(kind), reason=f"{SERVERS[kind].needs} is not installed"
+                    not is_installed(server), reason=f"{server.needs} is not installed"
                 ),
             ],
         )
-        for kind in SERVERS
+        for kind, server in SERVERS.items()
+        if matches(server)
     ]
 
 
@@ -147,6 +158,7 @@ class Site:
         self.port = port
         self.left = Path(f"{log.name}.left")
         self.ledger = Path(f"{log.name}.ledger")
+        self.database = Path(f"{log.name}.sqlite3")
         self._log = log
 
     def connect(self) -> http.client.HTTPConnection:
@@ -167,7 +179,7 @@ class Site:
                 response.read()
                 return response
         finally:
-            if connection is None:
+            if connection is None or not self.server.keeps_alive:
                 used.close()
 
     def get(self, path: str, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
@@ -212,11 +224,11 @@ class Site:
             else:
                 return
 
-    def stop(self, timeout: float = 20) -> tuple[int, float]:
+    def stop(self, stop_signal: int = signal.SIGTERM) -> tuple[int, float]:
         """Ask the server to end; return its exit code and the seconds that it took."""
         begun = time.perf_counter()
-        self.process.send_signal(self.server.stop_signal)
-        code = self.process.wait(timeout)
+        self.process.send_signal(stop_signal)
+        code = self.process.wait(timeout=20)
         return code, time.perf_counter() - begun
 
 
@@ -254,6 +266,7 @@ def serve(kind: str, log_path: Path, **settings: Any) -> Iterator[Site]:
                 "SITE_SETTINGS": json.dumps(settings),
                 "SITE_LEFT": f"{log_path}.left",
                 "SITE_LEDGER": f"{log_path}.ledger",
+                "SITE_DATABASE": f"{log_path}.sqlite3",
             },
             pass_fds=[bound.fileno()],
             start_new_session=True,

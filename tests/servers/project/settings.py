@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 
+from tests.databases import build_database
+
 SECRET_KEY = "tests-only"
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1"]
@@ -15,7 +17,9 @@ MIDDLEWARE = [
     "django.middleware.http.ConditionalGetMiddleware",
     "django.middleware.common.CommonMiddleware",
 ]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DATABASES = {"default": build_database(os.environ.get("TEST_DATABASE_URL", ""))}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["NAME"] = os.environ["SITE_DATABASE"]
 ROOT_URLCONF = "tests.servers.project.urls"
 TEMPLATES = [
     {

@@ -155,9 +155,22 @@ def order(request: HttpRequest) -> HttpResponse:
 
 def paid(request: HttpRequest) -> HttpResponse:
     """Use the database as a shop does: the purchase goes out when the order is committed."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    with transaction.atomic():
+        connection.introspection.table_names()
         return order(request)
+
+
+def late_query(request: HttpRequest) -> HttpResponse:
+    """What this package must not do: use the database when the request is over."""
+    response = order(request)
+    close = response.close
+
+    def close_and_query() -> None:
+        close()
+        connection.introspection.table_names()
+
+    response.close = close_and_query  # type: ignore[method-assign]
+    return response
 
 
 def left(request: HttpRequest) -> HttpResponse:
@@ -206,6 +219,7 @@ urlpatterns = [
     path("error/", error),
     path("order/", order),
     path("paid/", paid),
+    path("late-query/", late_query),
     path("left/", left),
     path("left-async/", left_async),
 ]
