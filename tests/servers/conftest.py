@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -41,11 +42,10 @@ def site(shared_site: Site, api: FakeApi) -> Site:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: object) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: object) -> Generator[None, Any, Any]:
     """Show what the server said beside a test that failed."""
     report = yield
     site = getattr(item, "funcargs", {}).get("site")
     if report.failed and isinstance(site, Site):
         report.sections.append((f"what {site.kind} said", site.read_log()[-5000:]))
     return report
-

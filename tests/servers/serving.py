@@ -74,9 +74,7 @@ SERVERS = {
         f"{GUNICORN_ASGI} --preload", "gunicorn.workers.gasgi", is_asgi=True
     ),
     "uwsgi": Server(UWSGI, "pyuwsgi", keeps_alive=False),
-    "uwsgi-threads": Server(
-        f"{UWSGI} --enable-threads --threads=2", "pyuwsgi", keeps_alive=False
-    ),
+    "uwsgi-threads": Server(f"{UWSGI} --enable-threads --threads=2", "pyuwsgi", keeps_alive=False),
     "waitress": Server(
         f"waitress --listen=127.0.0.1:{{port}} --threads=2 {WSGI}",
         "waitress",
@@ -130,7 +128,7 @@ def is_installed(server: Server) -> bool:
 
 
 def get_kinds(matches: Callable[[Server], bool] = lambda server: True) -> list[Any]:
-    """Return servers as parameters of a test; pytest-xdist runs what one kind needs in one place."""
+    """Return servers as parameters of a test; pytest-xdist keeps those of one kind together."""
     return [
         pytest.param(
             kind,

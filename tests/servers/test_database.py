@@ -28,7 +28,7 @@ def count_connections(site: Site) -> int:
 
 
 def count_sessions(database: dict[str, str]) -> int:
-    import psycopg
+    import psycopg  # type: ignore[import-not-found,unused-ignore]
 
     with psycopg.connect(
         host=database["HOST"] or None,
