@@ -7,8 +7,8 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +164,25 @@ def flush(timeout: float = 5.0) -> bool:
             log_safely(logging.ERROR, ("flush", name), "flush failed backend=%s", name, error=error)
             is_empty = False
     return is_empty
+
+
+@contextmanager
+def flushing(timeout: float = 5.0) -> Iterator[None]:
+    """Send what waits at the end of a block, also of one that raises, within ``timeout`` seconds.
+
+    For processes of which nothing tells us that they end, or stand still: a job of RQ, a function
+    that is frozen after each call, a script that ends with ``os._exit()``. What cannot be sent in
+    time goes on waiting. Raises nothing itself.
+    """
+    try:
+        yield
+    finally:
+        try:
+            if not flush(timeout):
+                said = "not all sent timeout=%s"
+                log_safely(logging.WARNING, ("flushing",), said, timeout)
+        except Exception as error:  # a timeout that is no number
+            log_safely(logging.ERROR, ("flushing",), "not flushed", error=error)
 
 
 def _route(events: Sequence[Event]) -> list[tuple[BaseEventBackend, Sequence[Event]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,15 @@ class Sender:
             for other in list(self._workers):
                 if other != pid:
                     self._workers.pop(other, None)
-            atexit.unregister(self.shutdown)
-            atexit.register(self.shutdown)
+            self._await_exit()
         return workers
+
+    def _await_exit(self) -> None:
+        atexit.unregister(self.shutdown)
+        atexit.register(self.shutdown)
+        # A forked child of multiprocessing ends without Python's exit hooks, but with its own.
+        processes: Any = sys.modules.get("multiprocessing.process")
+        if processes is not None and processes.parent_process() is not None:
+            from multiprocessing.util import Finalize
+
+            Finalize(None, self.shutdown, exitpriority=-100)  # after those of the project
