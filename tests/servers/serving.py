@@ -203,6 +203,12 @@ class Site:
         """Return what the site says of its events: recorded or a reason, the kind, the id."""
         return [line.split() for line in self.ledger.read_text(encoding="ascii").splitlines()]
 
+    def get_kept_ids(self) -> list[str]:
+        """Return the ids of what was recorded and not given up for a reason."""
+        ledger = self.read_ledger()
+        given_up = {event_id for word, _, event_id in ledger if word != "recorded"}
+        return sorted(i for word, _, i in ledger if word == "recorded" and i not in given_up)
+
     def forget(self) -> None:
         """Begin the account anew."""
         self.left.unlink(missing_ok=True)
@@ -250,13 +256,26 @@ def reserve_socket(is_listening: bool) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def serve(kind: str, log_path: Path, **settings: Any) -> Iterator[Site]:
-    """Run the site under the server ``kind``; whatever happens, no process is left."""
+def serve(
+    kind: str,
+    log_path: Path,
+    more: str = "",
+    instead: dict[str, str] | None = None,
+    **settings: Any,
+) -> Iterator[Site]:
+    """Run the site under the server ``kind``; whatever happens, no process is left.
+
+    ``more``: words for its command. ``instead``: what is to stand there, by what stands there.
+    """
     server = SERVERS[kind]
+    command = server.command
+    for old, new in (instead or {}).items():
+        command = command.replace(old, new)
+    command = f"{command} {more}"
     with reserve_socket(not server.by_port) as bound, log_path.open("wb") as log:
         port: int = bound.getsockname()[1]
         process = subprocess.Popen(
-            [sys.executable, "-m", *server.command.format(fd=bound.fileno(), port=port).split()],
+            [sys.executable, "-m", *command.format(fd=bound.fileno(), port=port).split()],
             cwd=ROOT,
             env={
                 **os.environ,

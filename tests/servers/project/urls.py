@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
@@ -15,8 +16,10 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import path
 
+from django_topsort.delivery import flushing
 from django_topsort.events import Purchase, PurchaseItem
 from django_topsort.tracking import track_click, track_impression, track_pageview, track_purchase
+from tests.faults.recording import record_order
 from tests.servers.project import ledger  # noqa: F401  # connects itself
 
 PRODUCTS = ["p-1", "p-2", "p-3"]
@@ -200,6 +203,25 @@ async def left_async(request: HttpRequest) -> HttpResponse:
     return HttpResponse(BODY)
 
 
+def fork(request: HttpRequest) -> HttpResponse:
+    """Let a child report an order, as a view does that starts a job in a process of its own."""
+    visit = str(request.GET["id"])
+    child = os.fork()
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
+        return order(request)
+    with flushing(10):
+        record_order(f"child-of-{visit}")
+    os._exit(0)
+
+
+def stall(request: HttpRequest) -> HttpResponse:
+    """Take longer than a server allows, with an order in memory."""
+    record_order(str(request.GET["id"]))
+    time.sleep(60)
+    return HttpResponse("late")
+
+
 urlpatterns = [
     path("silent/", silent),
     path("plain/", plain),
@@ -220,6 +242,8 @@ urlpatterns = [
     path("order/", order),
     path("paid/", paid),
     path("late-query/", late_query),
+    path("fork/", fork),
+    path("stall/", stall),
     path("left/", left),
     path("left-async/", left_async),
 ]
