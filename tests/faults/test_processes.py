@@ -88,16 +88,18 @@ def test_fault_33_locks_held_at_fork(app: App) -> None:
         threads = [threading.Thread(target=keep_recording) for _ in range(1)]
         for thread in threads:
             thread.start()
-        for number in range(40):
-            child = os.fork()
-            if not child:
-                signal.alarm(20)  # a deadlock ends here, and badly
-                record_order(f"child-{number}")
-                os._exit(0 if flush(15) else 1)
-            assert os.waitpid(child, 0)[1] == 0, number
-        is_over.set()
-        for thread in threads:
-            thread.join()
+        try:
+            for number in range(40):
+                child = os.fork()
+                if not child:
+                    signal.alarm(20)  # a deadlock ends here, and badly
+                    record_order(f"child-{number}")
+                    os._exit(0 if flush(15) else 1)
+                assert os.waitpid(child, 0)[1] == 0, number
+        finally:
+            is_over.set()
+            for thread in threads:
+                thread.join()
     """)
 
     assert {f"child-{number}" for number in range(40)} <= set(app.get_ids())
