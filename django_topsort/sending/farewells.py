@@ -44,6 +44,10 @@ class Farewells:
         """Whether a thread is saying something."""
         return bool(self._by)
 
+    def forget(self) -> None:
+        """Leave it to another process to say what is left."""
+        self._leaving.clear()
+
     def is_by(self, ident: int) -> bool:
         """Whether it is the thread ``ident`` that says something."""
         return ident in self._by

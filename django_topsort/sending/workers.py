@@ -88,6 +88,13 @@ class Workers:
         self._attend()
         return not left
 
+    def abandon(self) -> None:
+        """Do nothing more: in a forked child, this is a copy of what the parent goes on with."""
+        # Without the lock, which may be a copy of one that is held.
+        self._is_closed = True
+        self._backlog.in_flight.clear()
+        self._farewells.forget()
+
     def get_state(self) -> dict[str, Any]:
         """Return for how many seconds the oldest event waits, and whether Topsort is not asked."""
         with self._turn.lock:

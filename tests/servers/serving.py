@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import json
 import os
+import shlex
 import signal
 import socket
 import struct
@@ -56,7 +57,8 @@ ASGI = "tests.servers.project.asgi:application"
 GUNICORN = f"gunicorn {WSGI} --graceful-timeout=20 --bind=fd://{{fd}} --no-control-socket"
 GUNICORN_ASGI = f"{GUNICORN} -k asgi".replace(WSGI, ASGI)
 UWSGI = (
-    "tests.servers.project.uwsgi --http-socket=fd://{fd} --master --need-app --die-on-term"
+    "tests.servers.project.uwsgi --http-socket=fd://{fd} --master --need-app"
+    " --hook-master-start='unix_signal:15 gracefully_kill_them_all'"
     " --module=tests.servers.project.wsgi --buffer-size=8192"
 )
 GRANIAN = "granian --host=127.0.0.1 --port={port} --no-log"
@@ -275,7 +277,7 @@ def serve(
     with reserve_socket(not server.by_port) as bound, log_path.open("wb") as log:
         port: int = bound.getsockname()[1]
         process = subprocess.Popen(
-            [sys.executable, "-m", *command.format(fd=bound.fileno(), port=port).split()],
+            [sys.executable, "-m", *shlex.split(command.format(fd=bound.fileno(), port=port))],
             cwd=ROOT,
             env={
                 **os.environ,
