@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from django_topsort.purchases.announcements import build_announcement
 from django_topsort.purchases.finding import describe_order
 from django_topsort.reporting import Reporter, log_limit
 from django_topsort.routing import get_backend, get_backend_path, get_backends, is_transactional
+from django_topsort.threads import ThreadValues
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 3
 
 _reporter = Reporter(None)
-_thread = threading.local()
+_thread = ThreadValues()
 
 
 def deliver(events: Sequence[Event]) -> None:
@@ -53,8 +53,9 @@ def deliver_safely(events: Sequence[Event]) -> None:
     recorded because of a delivery, which was itself because of one, and so on, is dropped
     (``recursion``).
     """
-    depth = getattr(_thread, "depth", 0)
-    _thread.depth = depth + 1
+    own = _thread.get()
+    depth = getattr(own, "depth", 0)
+    own.depth = depth + 1
     try:
         accounts.count_recorded(events)
         if max(depth, lineage.generation) < MAX_DEPTH:
@@ -70,7 +71,7 @@ def deliver_safely(events: Sequence[Event]) -> None:
             logging.ERROR, ("delivery",), "not delivered events=%s", len(events), error=error
         )
     finally:
-        _thread.depth = depth
+        own.depth = depth
 
 
 def announce_safely(

@@ -49,7 +49,7 @@ async def run_lifespan(application: Any) -> list[str]:
     async def receive() -> dict[str, str]:
         return {"type": next(messages)}
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: Any) -> None:
         sent.append(message["type"])
 
     try:
@@ -145,7 +145,7 @@ async def test_application_that_raises_while_it_serves_is_heard(api: FakeApi) ->
     async def receive() -> dict[str, str]:
         return {"type": "lifespan.startup"}
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: Any) -> None:
         sent.append(message["type"])
 
     with pytest.raises(ZeroDivisionError):

@@ -33,6 +33,10 @@ def app(api: FakeApi, tmp_path: Path) -> App:
     return App(api, tmp_path)
 
 
+def build_settings(api: FakeApi) -> dict[str, Any]:
+    return {"TOPSORT_API_URL": api.url, "TOPSORT_FLUSH_INTERVAL": NEVER}
+
+
 def get_ids(api: FakeApi) -> list[str]:
     return sorted(event["id"] for event in api.events)
 
@@ -66,7 +70,7 @@ def assert_same_ids(site: Site, api: FakeApi, at_least: list[str]) -> None:
 @kinds("gunicorn-preload", "gunicorn-gthread-preload")
 def test_fault_32_sender_used_before_preload_forks(kind: str, api: FakeApi, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    settings = {"TOPSORT_API_URL": api.url, "TOPSORT_FLUSH_INTERVAL": NEVER}
+    settings = build_settings(api)
     with serve(kind, log, "--workers=2", EARLY, **settings) as site:
         visits = order(site, 10)
         site.stop()
@@ -183,7 +187,7 @@ def test_fault_35_fork_of_a_fork(app: App) -> None:
 def test_fault_35_fork_in_a_request_of_a_forked_worker(
     kind: str, api: FakeApi, tmp_path: Path
 ) -> None:
-    settings = {"TOPSORT_API_URL": api.url, "TOPSORT_FLUSH_INTERVAL": NEVER}
+    settings = build_settings(api)
     with serve(kind, tmp_path / "log", **settings) as site:
         visits = order(site, 5, "fork")
         site.stop()
@@ -248,7 +252,7 @@ def end_amid_requests(kind: str, api: FakeApi, tmp_path: Path) -> None:
             with suppress(OSError, http.client.HTTPException):
                 site.get(f"/order/?id={name_visit()}")
 
-    settings = {"TOPSORT_API_URL": api.url, "TOPSORT_FLUSH_INTERVAL": NEVER}
+    settings = build_settings(api)
     with serve(kind, tmp_path / "log", **settings) as site:
         shoppers = [threading.Thread(target=shop, args=[site]) for _ in range(3)]
         for shopper in shoppers:
@@ -282,7 +286,7 @@ def test_fault_38_server_that_ends_without_a_word(
 def test_fault_39_gunicorn_is_asked_to_end(
     api: FakeApi, tmp_path: Path, stop: signal.Signals
 ) -> None:
-    settings = {"TOPSORT_API_URL": api.url, "TOPSORT_FLUSH_INTERVAL": NEVER}
+    settings = build_settings(api)
     with serve("gunicorn-sync", tmp_path / "log", "--workers=2", **settings) as site:
         visits = order(site, 10)
         site.stop(stop)
@@ -295,7 +299,7 @@ def test_fault_39_gunicorn_is_asked_to_end(
 def test_fault_39_worker_of_gunicorn_reaches_max_requests(
     kind: str, api: FakeApi, tmp_path: Path
 ) -> None:
-    settings = {"TOPSORT_API_URL": api.url, "TOPSORT_FLUSH_INTERVAL": NEVER}
+    settings = build_settings(api)
     with serve(kind, tmp_path / "log", "--max-requests=3", **settings) as site:
         visits = order(site, 10)
         api.wait_for(6, "purchases", timeout=20)  # those of the workers that have ended
@@ -306,7 +310,7 @@ def test_fault_39_worker_of_gunicorn_reaches_max_requests(
 
 
 def test_fault_39_worker_of_gunicorn_exceeds_its_timeout(api: FakeApi, tmp_path: Path) -> None:
-    settings = {"TOPSORT_API_URL": api.url, "TOPSORT_FLUSH_INTERVAL": NEVER}
+    settings = build_settings(api)
     with serve("gunicorn-sync", tmp_path / "log", "--timeout=1", **settings) as site:
         visits = order(site, 3)
         stalled = name_visit()
