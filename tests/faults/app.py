@@ -42,16 +42,19 @@ class App:
             "SITE_SETTINGS": json.dumps(given),
             "SITE_LEDGER": str(self.ledger),
             "SITE_DATABASE": str(folder / "sqlite3"),
+            "SITE_LEFT": str(folder / "left"),
         }
 
     @contextmanager
-    def start(self, *command: str) -> Iterator[subprocess.Popen[str]]:
+    def start(
+        self, *command: str, stdin: int = subprocess.DEVNULL
+    ) -> Iterator[subprocess.Popen[str]]:
         """Run a command of Python; whatever happens, no process is left."""
         process = subprocess.Popen(
             [sys.executable, "-W", "error", *command],
             env=self.env,
             cwd=ROOT,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -62,13 +65,16 @@ class App:
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            if process.stdout is not None:
-                process.stdout.close()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
             process.wait()
 
     @contextmanager
-    def start_code(self, code: str) -> Iterator[subprocess.Popen[str]]:
-        with self.start("-c", SETUP + textwrap.dedent(code)) as process:
+    def start_code(
+        self, code: str, stdin: int = subprocess.DEVNULL
+    ) -> Iterator[subprocess.Popen[str]]:
+        with self.start("-c", SETUP + textwrap.dedent(code), stdin=stdin) as process:
             yield process
 
     def run(self, *command: str, code: int = 0) -> str:

@@ -41,7 +41,7 @@ def get_ids(api: FakeApi) -> list[str]:
     return sorted(event["id"] for event in api.events)
 
 
-def kinds(*names: str) -> Any:
+def kinds(*names: str) -> pytest.MarkDecorator:
     """Let a test run under some of the servers."""
     wanted = {id(SERVERS[name]) for name in names}
 

@@ -114,10 +114,10 @@ SERVERS = {
 }
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def wait_until(holds: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
+    deadline = time.monotonic() + timeout
     while not holds():
-        assert time.monotonic() < deadline, f"{what}: not so after {PATIENCE} s"
+        assert time.monotonic() < deadline, f"{what}: not so after {timeout} s"
         time.sleep(0.01)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
+from pathlib import Path
 
 from tests.databases import build_database
 
@@ -52,5 +55,10 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
 }
 TOPSORT_API_KEY = "TSE_servers"
+
+if "SITE_WATCHED" in os.environ:
+    # A file that is loaded, so that the reloader of runserver looks at it.
+    sys.path.append(str(Path(os.environ["SITE_WATCHED"]).parent))
+    importlib.import_module(Path(os.environ["SITE_WATCHED"]).stem)
 
 globals().update(json.loads(os.environ.get("SITE_SETTINGS", "{}")))
