@@ -246,11 +246,14 @@ def test_fault_39_wsgi_server_is_asked_to_end_amid_requests(
 
 def end_amid_requests(kind: str, api: FakeApi, tmp_path: Path) -> None:
     is_over = threading.Event()
+    answered: list[str] = []
 
     def shop(site: Site) -> None:
         while not is_over.is_set():
+            visit = name_visit()
             with suppress(OSError, http.client.HTTPException):
-                site.get(f"/order/?id={name_visit()}")
+                if site.get(f"/order/?id={visit}").status == 200:
+                    answered.append(visit)
 
     settings = build_settings(api)
     with serve(kind, tmp_path / "log", **settings) as site:
@@ -263,8 +266,10 @@ def end_amid_requests(kind: str, api: FakeApi, tmp_path: Path) -> None:
         for shopper in shoppers:
             shopper.join()
 
-    assert_same_ids(site, api, [])
-    assert len(api.purchases) > 30
+    assert len(answered) > 20
+    assert set(answered) <= set(get_ids(api))
+    if kind != "daphne":  # which breaks off a request in the middle, and what it holds
+        assert_same_ids(site, api, answered)
 
 
 @kinds("waitress", "granian-wsgi", "granian-asginl")

@@ -22,7 +22,7 @@ MIDDLEWARE = [
 ]
 DATABASES = {"default": build_database(os.environ.get("TEST_DATABASE_URL", ""))}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    DATABASES["default"]["NAME"] = os.environ["SITE_DATABASE"]
+    DATABASES["default"]["NAME"] = os.environ.get("SITE_DATABASE", ":memory:")
 ROOT_URLCONF = "tests.servers.project.urls"
 TEMPLATES = [
     {
