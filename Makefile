@@ -41,10 +41,10 @@ test: $(VENV)/.dev  ## Run the default suite: random order, warnings are errors,
 quick: $(VENV)/.dev $(DRIVER)  ## Run the default suite without the coverage gate
 	$(PYTEST) -n $(WORKERS) $(ARGS)
 
-test-servers: $(VENV)/.dev  ## Run the corridor under gunicorn and uvicorn
-	$(PYTEST) -m servers $(ARGS)
+test-servers: $(VENV)/.servers  ## Run pages and exits under gunicorn, uWSGI, uvicorn and others
+	$(PYTEST) -m servers -n $(WORKERS) --dist loadgroup $(ARGS)
 
-test-faults: $(VENV)/.dev  ## Run the faults of docs/faults.md, one by one
+test-faults: $(VENV)/.servers  ## Run the faults of docs/faults.md, one by one
 	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)
 
 soak: $(VENV)/.dev  ## Let shoppers shop while the API comes and goes; SOAK_SECONDS=45 for a short one
@@ -88,6 +88,13 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.base
 
 $(VENV)/.databases: requirements/databases.txt $(VENV)/.dev
 	@$(PIP) install -r requirements/databases.txt
+	@touch $@
+
+$(VENV)/.servers: requirements/servers.txt requirements/uwsgi.txt $(VENV)/.dev
+	@echo "Installing servers into $(VENV) ..."
+	@$(PIP) install --constraint requirements/dev.txt -r requirements/servers.txt
+	@$(PIP) install -r requirements/uwsgi.txt 2> /dev/null || \
+	  echo "uWSGI is not installed: there is no wheel of it for this Python, and it could not be built here"
 	@touch $@
 
 $(VENV)/.base: pyproject.toml requirements/django.txt $(VENV)/.made-from

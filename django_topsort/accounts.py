@@ -41,6 +41,7 @@ class Accounts:
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
+        self._pid = os.getpid()
         # Re-entrant, because a __del__ that records may run while the lock is held.
         self._lock = threading.RLock()
         # No Counters: one calls Python code for a key that it lacks, and a __del__ that ran there
@@ -55,6 +56,7 @@ class Accounts:
 
     def count_recorded(self, events: Iterable[Event]) -> None:
         """Count events that a backend is about to get."""
+        self._mind_fork()
         self._count(self._recorded, events)
 
     def count_delivered(self, events: Iterable[Event]) -> None:
@@ -94,6 +96,7 @@ class Accounts:
 
     def count_refused(self, kind: str, reason: str) -> None:
         """Count what could not become an event at all: recorded and dropped in one."""
+        self._mind_fork()
         with self._lock:
             self._recorded[kind] += 1
             self._add_dropped(kind, 1, reason)
@@ -104,8 +107,14 @@ class Accounts:
         ``reasons`` says of the dropped how many for which reason. ``taken`` came from the outbox,
         ``stored`` went there; ``waiting`` is what this process holds in memory.
         """
+        self._mind_fork()
         with self._lock:
             return {kind: self._get_kind(kind) for kind in EVENT_KINDS}
+
+    def _mind_fork(self) -> None:
+        # uWSGI forks without Python's hooks. Where an event's life begins is early enough.
+        if self._pid != os.getpid():
+            self._reset()
 
     def _get_kind(self, kind: str) -> dict[str, Any]:
         recorded, delivered = self._recorded[kind], self._delivered[kind]

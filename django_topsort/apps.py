@@ -13,10 +13,11 @@ class TopsortConfig(AppConfig):
     verbose_name = "Topsort"
 
     def ready(self) -> None:
-        from django_topsort import receivers
+        from django_topsort import celery, receivers
         from django_topsort.checks import CHECKS, DEPLOY_CHECKS
 
         receivers.connect()
+        celery.connect()
         for check in CHECKS:
             register(check, "topsort")
         for check in DEPLOY_CHECKS:

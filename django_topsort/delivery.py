@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from django_topsort.purchases.announcements import build_announcement
 from django_topsort.purchases.finding import describe_order
 from django_topsort.reporting import Reporter, log_limit
 from django_topsort.routing import get_backend, get_backend_path, get_backends, is_transactional
+from django_topsort.threads import ThreadValues
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 3
 
 _reporter = Reporter(None)
-_thread = threading.local()
+_thread = ThreadValues()
 
 
 def deliver(events: Sequence[Event]) -> None:
@@ -53,8 +53,9 @@ def deliver_safely(events: Sequence[Event]) -> None:
     recorded because of a delivery, which was itself because of one, and so on, is dropped
     (``recursion``).
     """
-    depth = getattr(_thread, "depth", 0)
-    _thread.depth = depth + 1
+    own = _thread.get()
+    depth = getattr(own, "depth", 0)
+    own.depth = depth + 1
     try:
         accounts.count_recorded(events)
         if max(depth, lineage.generation) < MAX_DEPTH:
@@ -70,7 +71,7 @@ def deliver_safely(events: Sequence[Event]) -> None:
             logging.ERROR, ("delivery",), "not delivered events=%s", len(events), error=error
         )
     finally:
-        _thread.depth = depth
+        own.depth = depth
 
 
 def announce_safely(
@@ -164,6 +165,25 @@ def flush(timeout: float = 5.0) -> bool:
             log_safely(logging.ERROR, ("flush", name), "flush failed backend=%s", name, error=error)
             is_empty = False
     return is_empty
+
+
+@contextmanager
+def flushing(timeout: float = 5.0) -> Iterator[None]:
+    """Send what waits at the end of a block, also of one that raises, within ``timeout`` seconds.
+
+    For processes of which nothing tells us that they end, or stand still: a job of RQ, a function
+    that is frozen after each call, a script that ends with ``os._exit()``. What cannot be sent in
+    time goes on waiting. Raises nothing itself.
+    """
+    try:
+        yield
+    finally:
+        try:
+            if not flush(timeout):
+                said = "not all sent timeout=%s"
+                log_safely(logging.WARNING, ("flushing",), said, timeout)
+        except Exception as error:  # a timeout that is no number
+            log_safely(logging.ERROR, ("flushing",), "not flushed", error=error)
 
 
 def _route(events: Sequence[Event]) -> list[tuple[BaseEventBackend, Sequence[Event]]]:

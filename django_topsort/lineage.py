@@ -6,10 +6,11 @@ of which makes it record another, and so on, without any page being opened.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from django_topsort.threads import ThreadValues
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
@@ -22,12 +23,12 @@ class Lineage:
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
-        self._thread = threading.local()
+        self._thread = ThreadValues()
 
     @property
     def generation(self) -> int:
         """The generation of what is recorded now, in this thread."""
-        generation: int = getattr(self._thread, "generation", 0)
+        generation: int = getattr(self._thread.get(), "generation", 0)
         return generation
 
     @contextmanager
@@ -36,11 +37,12 @@ class Lineage:
         outer = self.generation
         known = self._known
         parents = [known.get(event.id, 0) for event in events] if known else []
-        self._thread.generation = 1 + max(parents, default=0)
+        own = self._thread.get()
+        own.generation = 1 + max(parents, default=0)
         try:
             yield
         finally:
-            self._thread.generation = outer
+            own.generation = outer
 
     def note(self, events: Iterable[Event]) -> None:
         """Remember the generation of ``events``, which are recorded now, where it is not 0."""

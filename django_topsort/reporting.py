@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import re
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from django_topsort.accounts import accounts
 from django_topsort.conf import topsort_settings
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.signals import events_delivered, events_dropped, events_rejected
+from django_topsort.threads import ThreadValues
 
 if TYPE_CHECKING:
     from django.dispatch import Signal
@@ -126,7 +126,7 @@ class Reporter:
         self.sender = sender
         self._limit = limit or log_limit
         # A receiver may record, flush or fail in turn; what it causes is not announced again.
-        self._thread = threading.local()
+        self._thread = ThreadValues()
 
     def delivered(self, events: Sequence[Event]) -> None:
         """Say that Topsort has taken ``events``."""
@@ -247,9 +247,10 @@ class Reporter:
             )
 
     def _announce(self, signal: Signal, **facts: Any) -> None:
-        if getattr(self._thread, "is_announcing", False):
+        own = self._thread.get()
+        if getattr(own, "is_announcing", False):
             return
-        self._thread.is_announcing = True
+        own.is_announcing = True
         try:
             signal.send_robust(sender=self.sender, **facts)
         except Exception:
@@ -262,7 +263,7 @@ class Reporter:
                 exc_info=sys.exception(),
             )
         finally:
-            self._thread.is_announcing = False
+            own.is_announcing = False
 
 
 def describe_error(error: ApiError) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # One instance per dotted path and process. A backend reads its settings at each use, so that none
 # of these has to go when a setting changes.
 _backends: dict[str, BaseEventBackend] = {}
+_closed: set[str] = set()
 _opened = 0  # the process whose backends were told that requests are served
 
 
@@ -107,6 +108,32 @@ def open_backends() -> None:
     for backend in get_all_backends():
         with suppress(Exception):  # such as an outbox without its app: a check says so
             backend.open()
+
+
+def close_backends() -> None:
+    """Send what waits and give up the rest: the process ends. Never raises.
+
+    The thread backend takes ``TOPSORT_SHUTDOWN_TIMEOUT`` seconds at most. What it then has left,
+    and what comes later, goes to the overflow, or is dropped (``shutdown``).
+    """
+    for path, backend in list(_backends.items()):
+        try:
+            backend.close()
+        except Exception as error:
+            name = type(backend).__module__
+            with suppress(Exception):
+                said = "close failed backend=%s"
+                log_limit.log(logging.ERROR, ("close", name), said, name, exc_info=error)
+        _closed.add(path)
+
+
+def reopen_backends() -> None:
+    """Let the next events find new backends for those closed: the process did not end after all."""
+    global _opened  # noqa: PLW0603 - of the process, as the backends are
+    if _closed:
+        _opened = 0
+    while _closed:
+        _backends.pop(_closed.pop(), None)
 
 
 def get_overflow() -> BaseEventBackend | None:

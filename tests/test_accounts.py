@@ -230,6 +230,32 @@ def test_forked_child_counts_from_zero() -> None:
     assert accounts.get_counts()["clicks"]["recorded"] == 1
 
 
+def test_child_of_which_python_was_not_told_counts_from_zero(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # uWSGI forks without hooks, while another thread may hold the lock.
+    accounts = Accounts()
+    accounts.count_recorded([CLICK])
+    is_held, is_over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with accounts._lock:
+            is_held.set()
+            is_over.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert is_held.wait(30)
+
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    accounts.count_recorded([CLICK, CLICK])
+    counts = accounts.get_counts()["clicks"]
+    is_over.set()
+    thread.join()
+
+    assert counts["recorded"] == 2
+
+
 def fork() -> int:
     with warnings.catch_warnings():
         # The child calls nothing that another thread could have locked.

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from django_topsort import routing
 from django_topsort.accounts import accounts
 from django_topsort.backends import console, dummy, locmem, thread
 from django_topsort.backends.base import BaseEventBackend
-from django_topsort.delivery import deliver, deliver_safely, flush
+from django_topsort.delivery import deliver, deliver_safely, flush, flushing
 from django_topsort.events import EVENT_KINDS, Event
 from django_topsort.exceptions import TopsortConfigurationError
 from django_topsort.routing import get_backend, get_backend_path, is_blocking
@@ -82,6 +83,22 @@ class Slow(BaseEventBackend):
         return False
 
 
+class Holding(BaseEventBackend):
+    """Keeps what it is given until it is flushed with some time to do it in."""
+
+    held: list[str] = []
+    sent: list[str] = []
+
+    def send_events(self, events: Sequence[Event]) -> None:
+        self.held.extend(get_ids(events))
+
+    def flush(self, timeout: float) -> bool:
+        if timeout:
+            self.sent.extend(self.held)
+            self.held.clear()
+        return not self.held
+
+
 class Impostor:
     """Is no backend."""
 
@@ -91,6 +108,8 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give each test backends of its own."""
     monkeypatch.setattr(routing, "_backends", {})
     yield
+    Holding.held.clear()
+    Holding.sent.clear()
     for found in (Remembering.taken, Remembering.threads, Remembering.contexts):
         found.clear()
     Slow.timeouts.clear()
@@ -383,3 +402,29 @@ def test_flush_is_true_when_nothing_is_left(settings: Any) -> None:
     wait_until(lambda: flush(1.0))
 
     assert Remembering.taken == ["i-1"]
+
+
+def test_flushing_sends_at_the_end_of_a_block_also_of_one_that_raises(settings: Any) -> None:
+    settings.TOPSORT_BACKENDS = {"default": f"{HERE}Holding"}
+    with flushing():
+        record(build_event(event_id="one"))
+        assert Holding.sent == []
+    assert Holding.sent == ["one"]
+
+    with suppress(ZeroDivisionError), flushing():
+        record(build_event(event_id="two"))
+        raise ZeroDivisionError
+    assert Holding.sent == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "said"), [(0.0, "not all sent timeout=0.0"), ("soon", "not flushed")]
+)
+def test_flushing_raises_nothing_of_its_own(
+    settings: Any, caplog: pytest.LogCaptureFixture, timeout: Any, said: str
+) -> None:
+    settings.TOPSORT_BACKENDS = {"default": f"{HERE}Holding"}
+    with flushing(timeout):
+        record(build_event())
+
+    assert said in caplog.text

@@ -98,3 +98,27 @@ def test_middleware_loads_nothing_that_only_sending_needs() -> None:
 
     assert get_roots(found).isdisjoint({"rest_framework", "requests", "urllib3"})
     assert found["threads"] == 1
+
+
+def test_package_installs_no_signal_handler() -> None:
+    # One would take the place of the server's.
+    found = run(
+        "import os, signal\n"
+        "def read(): return {n: signal.getsignal(n) for n in signal.valid_signals()}\n"
+        "before = read()\n"
+        + SET_UP % OURS
+        + "from django.test import override_settings\n"
+        + "from django_topsort.delivery import flush\n"
+        + "from django_topsort.routing import close_backends\n"
+        + "from django_topsort.testing import FakeApi\n"
+        + "from django_topsort.tracking import record\n"
+        + "from tests.sending.engine import build_event\n"
+        + "with FakeApi() as api, override_settings(TOPSORT_API_URL=api.url):\n"
+        + "    record(build_event())\n"
+        + "    assert flush(20)\n"
+        + "    close_backends()\n"
+        + "assert len(api.events) == 1\n"
+        + "assert read() == before\n"
+    )
+
+    assert "django_topsort.sending.workers" in found["modules"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
 from django_topsort.client import TopsortClient
 from django_topsort.conf import topsort_settings
 from django_topsort.exceptions import AuthenticationFailed, TopsortConfigurationError
+from django_topsort.threads import ThreadValues
 
-_thread = threading.local()
+_thread = ThreadValues()
 
 
 def post_body(body: bytes, limit: float | None = None) -> None:
@@ -45,11 +45,12 @@ def get_client() -> TopsortClient:
         get_timeout(),
         os.getpid(),
     )
-    if getattr(_thread, "wanted", None) != wanted:
-        if hasattr(_thread, "client"):
-            _thread.client.close()
-        _thread.wanted = None
-        _thread.client = TopsortClient(*wanted[:3])
-        _thread.wanted = wanted
-    client: TopsortClient = _thread.client
+    own = _thread.get()
+    if getattr(own, "wanted", None) != wanted:
+        if hasattr(own, "client"):
+            own.client.close()
+        own.wanted = None
+        own.client = TopsortClient(*wanted[:3])
+        own.wanted = wanted
+    client: TopsortClient = own.client
     return client

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.backends.base import BaseEventBackend, encode_body
@@ -49,9 +52,39 @@ def read_number(name: str, least: float) -> float:
 
 def post_body(body: bytes, limit: float | None = None, /) -> None:
     """Post one request's body: in a background thread, so that no request waits for the import."""
-    from django_topsort.backends import connections
+    with _loading.lock:
+        from django_topsort.backends import connections
 
     connections.post_body(body, limit)
+
+
+class _Loading:
+    """Lets a fork wait until no thread of ours is importing what posting needs.
+
+    A child would find modules half made, by a thread that it does not have, and Python would go on
+    waiting for that thread: the child could never post.
+    """
+
+    patience = 5.0  # seconds; the import takes a fraction of one, once in a process
+
+    def __init__(self) -> None:
+        self._begin_anew()
+        os.register_at_fork(
+            before=self._hold, after_in_parent=self._let_go, after_in_child=self._begin_anew
+        )
+
+    def _hold(self) -> None:
+        self.lock.acquire(timeout=self.patience)
+
+    def _let_go(self) -> None:
+        with suppress(RuntimeError):  # patience was at an end
+            self.lock.release()
+
+    def _begin_anew(self) -> None:
+        self.lock = threading.RLock()
+
+
+_loading = _Loading()
 
 
 class EventBackend(BaseEventBackend):

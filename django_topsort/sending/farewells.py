@@ -46,6 +46,10 @@ class Farewells:
         """Whether a thread is saying something."""
         return bool(self._by)
 
+    def forget(self) -> None:
+        """Leave it to another process to say what is left."""
+        self._leaving.clear()
+
     def is_by(self, ident: int) -> bool:
         """Whether it is the thread ``ident`` that says something."""
         return ident in self._by
@@ -143,11 +147,6 @@ class Farewells:
             helper.start()
         except RuntimeError:
             self.see_off()
-
-    def abandon(self) -> None:
-        """Forget what is to be said: another process says it."""
-        self._leaving.clear()
-        self._at.clear()
 
     def _take(self) -> list[tuple[Sequence[Event], str]]:
         shed, self._backlog.shed = self._backlog.shed, []

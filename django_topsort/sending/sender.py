@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from django_topsort.sending.workers import Workers
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
     from django_topsort.sending.wiring import Wiring
+
+
+_senders: WeakSet[Sender] = WeakSet()
+
+
+def _abandon_copies() -> None:
+    for sender in _senders:
+        sender.abandon_copies()
+
+
+# Under gevent a forked child goes on with copies of the parent's threads, which are greenlets.
+os.register_at_fork(after_in_child=_abandon_copies)
 
 
 class Sender:
@@ -24,6 +38,7 @@ class Sender:
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
         self._workers: dict[int, Workers] = {}
+        _senders.add(self)
 
     def put(self, events: Sequence[Event]) -> Exception | None:
         """Queue ``events`` for sending, without waiting for the network.
@@ -58,6 +73,11 @@ class Sender:
         workers = self._workers.get(os.getpid())
         return {} if workers is None else workers.get_state()
 
+    def abandon_copies(self) -> None:
+        """Let nothing of the parent work in a child, where its events are but copies."""
+        for workers in self._workers.values():
+            workers.abandon()
+
     def _get_workers(self) -> Workers:
         pid = os.getpid()
         workers = self._workers.get(pid)
@@ -68,6 +88,15 @@ class Sender:
             for other in list(self._workers):
                 if other != pid:
                     self._workers.pop(other, None)
-            atexit.unregister(self.shutdown)
-            atexit.register(self.shutdown)
+            self._await_exit()
         return workers
+
+    def _await_exit(self) -> None:
+        atexit.unregister(self.shutdown)
+        atexit.register(self.shutdown)
+        # A forked child of multiprocessing ends without Python's exit hooks, but with its own.
+        processes: Any = sys.modules.get("multiprocessing.process")
+        if processes is not None and processes.parent_process() is not None:
+            from multiprocessing.util import Finalize
+
+            Finalize(None, self.shutdown, exitpriority=-100)  # after those of the project

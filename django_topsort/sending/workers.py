@@ -89,14 +89,12 @@ class Workers:
         return not left
 
     def abandon(self) -> None:
-        """Forget everything: this is a copy, in a forked child, of what the parent has.
-
-        Without the lock, which may be a copy, too, of one that is held.
-        """
+        """Do nothing more: in a forked child, this is a copy of what the parent goes on with."""
+        # Without the lock, which may be a copy of one that is held.
         self._is_closed = True
         self._backlog.in_flight.clear()
         self._backlog.shed.clear()
-        self._farewells.abandon()
+        self._farewells.forget()
 
     def get_state(self) -> dict[str, Any]:
         """Return for how many seconds the oldest event waits, and whether Topsort is not asked."""

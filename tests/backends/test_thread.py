@@ -278,3 +278,41 @@ def test_number_from_the_environment_counts(value: object, settings: Any) -> Non
 def test_setting_that_is_no_number_costs_no_event(value: object, settings: Any) -> None:
     settings.TOPSORT_QUEUE_SIZE = value
     assert thread.get_options().queue_size == 50_000
+
+
+def test_child_that_is_forked_while_a_thread_loads_what_posting_needs_can_post(
+    api: FakeApi,
+) -> None:
+    # The modules are half made then, by a thread that the child does not have.
+    result = run_script(
+        """
+        import os, sys, time
+        import django
+        from django.conf import settings
+        settings.configure(
+            SECRET_KEY="tests-only",
+            INSTALLED_APPS=["django_topsort"],
+            TOPSORT_API_KEY="TSE_tests",
+            TOPSORT_API_URL=sys.argv[1],
+            TOPSORT_FLUSH_INTERVAL=0,
+        )
+        django.setup()
+        from django_topsort.delivery import deliver_safely, flush
+        from tests.sending.engine import build_event
+        assert "requests" not in sys.modules
+        deliver_safely([build_event(event_id="parent")])
+        while "requests" not in sys.modules:
+            time.sleep(0.001)
+        child = os.fork()
+        if not child:
+            deliver_safely([build_event(event_id="child")])
+            os._exit(0 if flush(20) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert flush(20)
+        """,
+        api.url,
+        measured=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert sorted(event["id"] for event in api.events) == ["child", "parent"]

@@ -10,8 +10,7 @@ import pytest
 
 from django_topsort.testing import FakeApi
 from tests.faults.shop import KEY, check_books, run_shop
-from tests.servers.serving import USER_AGENT, serve
-from tests.servers.test_corridor import wait_for_file
+from tests.servers.serving import USER_AGENT, serve, wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -356,13 +355,14 @@ def test_fault_53_client_that_leaves_while_a_sync_view_runs_under_asgi(
         with socket.create_connection(("127.0.0.1", site.port)) as client:
             head = f"GET /left/?id=visit&flags={tmp_path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             client.sendall(f"{head}User-Agent: {USER_AGENT}\r\n\r\n".encode())
-            wait_for_file(tmp_path / "entered")
-        wait_for_file(site.left)
+            wait_until((tmp_path / "entered").exists, "the view has begun")
+        wait_until(site.left.exists, "the server has seen the client leave")
         (tmp_path / "go on").touch()
 
         api.wait_for(1, "pageviews", timeout=30)
         api.wait_for(3, "impressions", timeout=30)
-        assert site.stop()[0] == site.ends_with
+        api.wait_for(1, "clicks", timeout=30)  # which the view recorded after that
+        assert site.stop()[0] == site.server.ends_with
 
     assert [event["page"]["pageId"] for event in api.pageviews] == ["visit"]
     assert sorted(event["placement"]["position"] for event in api.impressions) == [1, 2, 3]

@@ -10,7 +10,15 @@ import pytest
 from django_topsort.sending.sender import Sender
 from django_topsort.sending.wiring import SenderOptions
 from tests.scripts import run_script
-from tests.sending.engine import PATIENCE, Api, Ears, build_event, build_events, build_wiring
+from tests.sending.engine import (
+    PATIENCE,
+    Api,
+    Ears,
+    build_event,
+    build_events,
+    build_wiring,
+    wait_until,
+)
 
 # What every script begins with. What it delivers it prints, a line for each event.
 SETUP = """
@@ -171,6 +179,31 @@ def test_child_that_exits_sends_what_waits() -> None:
             sys.exit(0)
         assert os.waitpid(pid, 0)[1] == 0
     """) == ["child False", "waiting True"]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_child_of_multiprocessing_that_ends_sends_what_waits(method: str) -> None:
+    assert run(f"""
+        import multiprocessing
+        from tests.sending.children import put_one
+        child = multiprocessing.get_context("{method}").Process(target=put_one, args=["child"])
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+    """) == ["child"]
+
+
+def test_copies_of_the_parents_threads_do_nothing() -> None:
+    # Under gevent they live on in a child; here it is the parent that is told to be one.
+    api, ears = Api(), Ears()
+    sender = Sender(build_wiring(api, ears, SenderOptions(flush_interval=0.2)))
+    sender.put([build_event(event_id="copied")])
+    sender.abandon_copies()
+
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name == "django-topsort"])
+
+    assert api.requests == []
+    assert ears.reasons == {}
 
 
 # The end of a process

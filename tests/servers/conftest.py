@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
 from django_topsort.testing import FakeApi
-from tests.servers.serving import COMMANDS, Site, serve
+from tests.servers.serving import Site, get_kinds, serve
 
 
 @pytest.fixture(scope="package")
@@ -14,7 +15,7 @@ def shared_api() -> Iterator[FakeApi]:
         yield api
 
 
-@pytest.fixture(scope="package", params=COMMANDS)
+@pytest.fixture(scope="package", params=get_kinds())
 def shared_site(
     request: pytest.FixtureRequest, shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
@@ -35,4 +36,16 @@ def api(shared_api: FakeApi) -> Iterator[FakeApi]:
 
 @pytest.fixture
 def site(shared_site: Site, api: FakeApi) -> Site:
+    """A site that has recorded nothing yet."""
+    shared_site.forget()
     return shared_site
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: object) -> Generator[None, Any, Any]:
+    """Show what the server said beside a test that failed."""
+    report = yield
+    site = getattr(item, "funcargs", {}).get("site")
+    if report.failed and isinstance(site, Site):
+        report.sections.append((f"what {site.kind} said", site.read_log()[-5000:]))
+    return report

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
+from pathlib import Path
+
+from tests.databases import build_database
 
 SECRET_KEY = "tests-only"
 DEBUG = False
@@ -15,7 +20,9 @@ MIDDLEWARE = [
     "django.middleware.http.ConditionalGetMiddleware",
     "django.middleware.common.CommonMiddleware",
 ]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DATABASES = {"default": build_database(os.environ.get("TEST_DATABASE_URL", ""))}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["NAME"] = os.environ.get("SITE_DATABASE", ":memory:")
 ROOT_URLCONF = "tests.servers.project.urls"
 TEMPLATES = [
     {
@@ -48,5 +55,10 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
 }
 TOPSORT_API_KEY = "TSE_servers"
+
+if "SITE_WATCHED" in os.environ:
+    # A file that is loaded, so that the reloader of runserver looks at it.
+    sys.path.append(str(Path(os.environ["SITE_WATCHED"]).parent))
+    importlib.import_module(Path(os.environ["SITE_WATCHED"]).stem)
 
 globals().update(json.loads(os.environ.get("SITE_SETTINGS", "{}")))
