@@ -109,5 +109,11 @@ def to_ascii(text: bytes) -> str:
 
 
 def show(text: str) -> str:
-    """Return as much of a text as a column holds, in what it can hold."""
-    return "".join(char if char.isprintable() else "?" for char in text[:MAX_SHOWN])
+    """Return as much of a text as a column holds, in what it can hold.
+
+    MySQL's older character set, in which many a shop's tables still are, has no place for what lies
+    beyond U+FFFF, and refuses the row for it.
+    """
+    return "".join(
+        char if char.isprintable() and char <= "\uffff" else "?" for char in text[:MAX_SHOWN]
+    )
