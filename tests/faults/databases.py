@@ -55,16 +55,43 @@ class Database:
         """Let the time pass for which rows are leased, put off or left to their process."""
         self.query("UPDATE {} SET due_at = occurred_at WHERE status IN ('pending', 'announced')")
 
+    def multiply_rows(self, times: int, status: str) -> None:
+        """Double the outbox so many times; the new rows have another status, and long since."""
+        random = {
+            "sqlite": "lower(hex(randomblob(32)))",
+            "postgresql": "md5(id::text || random()::text)",
+            "mysql": "md5(concat(id, rand()))",
+        }[self.vendor]
+        key = "`key`" if self.vendor == "mysql" else '"key"'
+        copied = (
+            "destination, kind, event_id, payload, is_announcement, schema_version, attempts,"
+            " occurred_at, created_at, due_at, lease_token, last_error"
+        )
+        for _ in range(times):
+            self.query(
+                f"INSERT INTO {OUTBOX} ({key}, status, settled_at, {copied})"
+                f" SELECT {random}, %s, created_at, {copied} FROM {OUTBOX}",
+                status,
+            )
+
     @contextmanager
     def lock_outbox(self) -> Iterator[None]:
-        """Let nobody else into the outbox's table; of SQLite into nothing."""
+        """Let nobody else into the outbox's table; of SQLite into nothing.
+
+        An error where somebody is in it, and stays.
+        """
         locks = {
-            "sqlite": "BEGIN IMMEDIATE",
-            "postgresql": f"BEGIN; LOCK TABLE {OUTBOX} IN ACCESS EXCLUSIVE MODE",
-            "mysql": f"LOCK TABLES {OUTBOX} WRITE",
+            "sqlite": ["BEGIN EXCLUSIVE"],
+            "postgresql": [
+                "BEGIN",
+                "SET LOCAL lock_timeout = '2s'",
+                f"LOCK TABLE {OUTBOX} IN ACCESS EXCLUSIVE MODE",
+            ],
+            "mysql": ["SET lock_wait_timeout = 2", f"LOCK TABLES {OUTBOX} WRITE"],
         }
         with self.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(locks[self.vendor])
+            for statement in locks[self.vendor]:
+                cursor.execute(statement)
             yield
 
 

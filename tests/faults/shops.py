@@ -65,7 +65,7 @@ SETTINGS: dict[str, Any] = {
     "ROOT_URLCONF": "tests.faults.market.urls",
     "STATIC_URL": "/static/",
     "TOPSORT_API_KEY": KEY,
-    "TOPSORT_BACKENDS": {"default": THREAD, "purchases": OUTBOX},
+    "TOPSORT_BACKENDS": {"default": OUTBOX},
     "TOPSORT_FLUSH_INTERVAL": 0.1,
     # A test says itself who relays, and when.
     "TOPSORT_OUTBOX_RELAY": False,

@@ -247,7 +247,7 @@ IMPATIENT = {
 ODD_IDS = [
     "nul-\0",
     "\U0001f45f",
-    "\u202e\u2028",
+    "\u202e-\u2028-",
     "quote'\"\\",
     "long" * 60,
     "%s {}",
