@@ -42,7 +42,7 @@ quick: $(VENV)/.dev $(DRIVER)  ## Run the default suite without the coverage gat
 test-servers: $(VENV)/.dev  ## Run the corridor under gunicorn and uvicorn
 	$(PYTEST) -m servers $(ARGS)
 
-test-faults: $(VENV)/.dev  ## Run the faults of docs/faults.md, one by one
+test-faults: $(VENV)/.dev $(DRIVER)  ## Run the faults of docs/faults.md, one by one
 	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)
 
 test-wheel: $(VENV)/.dev  ## Build the wheel, install it elsewhere, use it

@@ -23,7 +23,7 @@ KEY = "TSE_canary-in-a-mine-0123456789"
 SHOPPER = "shopper-1"
 OUTBOX = "django_topsort.outbox.backend.EventBackend"
 THREAD = "django_topsort.backends.thread.EventBackend"
-SECONDS = 120.0  # for machines with other things to do: no process takes a tenth of it when alone
+SECONDS = 90.0  # for machines with other things to do: no process takes a tenth of it when alone
 PRELUDE = "from tests.faults.market.script import *\n"
 
 SETTINGS: dict[str, Any] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,44 @@ def test_fault_62_database_that_restarts_under_the_relay(shop: Shop, relaying: s
     assert shop.api.repeated == []
 
 
+@pytest.mark.parametrize("is_long", [False, True])
+def test_fault_62_database_that_restarts_while_topsort_is_asked(shop: Shop, is_long: bool) -> None:
+    shop.run("store('p', 60)")
+    with make_outage(shop.database) as outage, shop.api.hang(times=1) as fault:
+        relay = shop.start_relay(
+            DATABASES={"default": outage.entry}, TOPSORT_OUTBOX_LEASE=8, TOPSORT_TIMEOUT=[3, 60]
+        )
+        fault.wait_for_hit(timeout=SECONDS)
+        outage.begin()
+        if not is_long:
+            outage.end()
+        fault.release()
+        if is_long:
+            wait_until(lambda: "outbox" in relay.log.read_text())
+            outage.end()
+        wait_until(lambda: shop.database.count("delivered") == 60)
+        relay.send(signal.SIGTERM)
+        assert relay.wait().code == 0
+
+    # What was noted at the second go was not sent again; what could not be noted at all was.
+    assert len(shop.api.repeated) == (50 if is_long and shop.database.vendor != "sqlite" else 0)
+    assert shop.api.altered == []
+    assert len(shop.api.purchases) == 60
+
+
+def test_fault_62_relay_that_is_asked_to_end_while_the_database_is_away(shop: Shop) -> None:
+    with make_outage(shop.database) as outage:
+        outage.begin()
+        relay = shop.start_relay(DATABASES={"default": outage.entry})
+        relay.wait_until(lambda: "trying again" in relay.log.read_text())
+        relay.send(signal.SIGTERM)
+        ended = relay.wait()
+        outage.end()
+
+    assert ended.code == 0, ended.log
+    assert "Traceback" not in ended.log
+
+
 def test_fault_68_table_that_somebody_has_locked(
     shop: Shop, market_database: Database, tmp_path: Path
 ) -> None:
@@ -295,6 +335,21 @@ def test_fault_69_database_with_three_bytes_for_a_character(tmp_path: Path, shop
         assert shop.database.count("pending") == len(ODD_IDS) + 1
         shop.relay()
         assert shop.get_received() == sorted([*ODD_IDS, "1001"])
+
+
+def test_fault_69_answer_that_a_column_cannot_hold(shop: Shop, tmp_path: Path) -> None:
+    options = "CHARACTER SET utf8mb3" if shop.database.vendor == "mysql" else ""
+    (tmp_path / "older").mkdir()
+    with make_database(tmp_path / "older", options) as database:
+        shop.add_database("default", database)
+        shop.database = database
+        shop.run("store('p', 1)")
+        said = {"errCode": "nul-\0-shoe-\U0001f45f", "message": "\U0001f45f" * 900}
+        shop.api.answer(400, json.dumps(said).encode())
+
+        shop.relay()
+
+        assert shop.database.get_rows() == {"p-0": "rejected"}
 
 
 def test_fault_70_outbox_in_another_database(shop: Shop, tmp_path: Path) -> None:
