@@ -35,10 +35,9 @@ def get_figures() -> dict[str, dict[str, Any]]:
         rows = OutboxEvent.objects.using(using).order_by()
         found = rows.values("kind", "status").annotate(count=Count("pk"), oldest=Min("created_at"))
         for row in found:
-            kind = figures.get(row["kind"])
-            if kind is None:
-                continue  # of a version that knows more kinds than this one
-            status = row["status"]
+            kind, status = figures.get(row["kind"]), row["status"]
+            if kind is None or status not in Status.values:
+                continue  # of a version that knows more of them than this one
             kind["stored"] += row["count"]
             if status not in WAITING:
                 kind[Status(status).value] += row["count"]

@@ -28,6 +28,7 @@ class Status(models.TextChoices):
 
 
 WAITING = (Status.ANNOUNCED, Status.PENDING)
+ENDS = (Status.DELIVERED, Status.REJECTED, Status.DEAD)
 
 
 class Lease(NamedTuple):
@@ -45,40 +46,46 @@ class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
         """Return the rows that are to be sent, now or later."""
         return self.filter(status__in=WAITING)
 
-    def ready(self, now: datetime, kind: str, destination: str) -> Self:
+    def ready(self, now: datetime, kind: str, destination: str, status: str) -> Self:
         """Return what may be sent by ``now``: the oldest first, of versions that this code knows.
 
         Rows of a newer version belong to processes that run newer code, as there are during a
-        deployment: they are left alone.
+        deployment: they are left alone. Of one status, because the index then has the oldest at
+        its head; of two, the database would sort all that waits, each time that some is taken.
         """
         return self.filter(
             destination=destination,
             kind=kind,
-            status__in=WAITING,
+            status=status,
             due_at__lte=now,
             schema_version__lte=SCHEMA_VERSION,
         ).order_by("due_at")
 
     def claim(self, kind: str, destination: str, most: int, lease: Lease) -> list[OutboxEvent]:
-        """Lease up to ``most`` rows that are due, and return them.
+        """Lease up to ``most`` rows that are due, and as many announcements; return them.
 
         By compare-and-swap: of two relays that have seen the same row, one changes it. Where the
         database can, each passes over the rows that another has its hands on.
         """
+        # Only orders are announced.
+        statuses = WAITING if kind == "purchases" else (Status.PENDING,)
+        keys: list[int] = []
+        for status in statuses:
+            keys += self._take(self.ready(lease.now, kind, destination, status), most, lease)
+        return list(self.leased(keys, lease.token).order_by("pk")) if keys else []
+
+    def _take(self, ready: Self, most: int, lease: Lease) -> list[int]:
         features = connections[self.db].features
-        ready = self.ready(lease.now, kind, destination)
         if features.has_select_for_update_skip_locked:
             with transaction.atomic(using=self.db):
                 free = ready.select_for_update(skip_locked=True)
-                keys = self._lease(list(free.values_list("pk", flat=True)[:most]), lease)
-        else:
-            # Without a transaction: SQLite would refuse to make a writer of a reader at once.
-            keys = self._lease(list(ready.values_list("pk", flat=True)[:most]), lease)
-        return list(self.leased(keys, lease.token).order_by("pk")) if keys else []
+                return self._lease(list(free.values_list("pk", flat=True)[:most]), lease)
+        # Without a transaction: SQLite would refuse to make a writer of a reader at once.
+        return self._lease(list(ready.values_list("pk", flat=True)[:most]), lease)
 
     def leased(self, keys: Iterable[int], token: str) -> Self:
         """Return those of the rows ``keys`` that ``token`` still has."""
-        return self.filter(pk__in=keys, lease_token=token, status__in=WAITING)
+        return self._at(keys).filter(lease_token=token)
 
     def send_again(self, now: datetime) -> int:
         """Put dead letters and refused events back among those that wait; return how many."""
@@ -96,8 +103,16 @@ class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
             lease_token="",
         )
 
+    def _at(self, keys: Iterable[int]) -> Self:
+        """Return those of the rows ``keys`` that wait.
+
+        In words that suit no index but that of the keys: SQLite prefers one of the status, and
+        looks through all that waits.
+        """
+        return self.filter(pk__in=keys).exclude(status__in=ENDS)
+
     def _lease(self, keys: list[int], lease: Lease) -> list[int]:
-        free = self.filter(pk__in=keys, status__in=WAITING, due_at__lte=lease.now)
+        free = self._at(keys).exclude(due_at__gt=lease.now)
         if keys and free.update(lease_token=lease.token, due_at=lease.until):
             return keys
         return []

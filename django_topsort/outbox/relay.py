@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
+from django.db import connections
 
 from django_topsort.accounts import accounts
 from django_topsort.backends.base import encode_body
@@ -27,7 +28,7 @@ from django_topsort.lineage import lineage
 from django_topsort.outbox.announced import finish_announcements
 from django_topsort.outbox.clock import get_database_time
 from django_topsort.outbox.models import MAX_ERROR, RELAY_ORDER, Lease, OutboxEvent, Status
-from django_topsort.outbox.rows import DESTINATION, Reading, read_event
+from django_topsort.outbox.rows import DESTINATION, Reading, read_event, show
 from django_topsort.reporting import describe_error
 from django_topsort.sending.backlog import PROBE_EVENTS, TRIES_IN_DOUBT
 from django_topsort.sending.circuit import Circuit
@@ -101,16 +102,16 @@ class Relay:
 
     def send_batch(self) -> int:
         """Send at most 50 of each kind of what is due; return how many rows were claimed."""
-        now = get_database_time(self.using)
-        lease = read_number("TOPSORT_OUTBOX_LEASE", 1)
-        deadline = self._clock() + lease * PART_FOR_POSTING
+        now, begun = get_database_time(self.using), self._clock()
         token = str(uuid.uuid4())
-        rows = self._claim(Lease(token, now, now + timedelta(seconds=lease)))
+        seconds = read_number("TOPSORT_OUTBOX_LEASE", 1)
+        lease = Lease(token, now, now + timedelta(seconds=seconds))
+        rows = self._claim(lease)
         announced = [row for row in rows if row.is_announcement]
         finish_announcements(announced, token, self._report, now, self._put_off)
         readings = self._read([row for row in rows if not row.is_announcement], token, now)
         if readings:
-            self._send(readings, token, deadline)
+            self._send(readings, lease, begun)
         return len(rows)
 
     def _claim(self, lease: Lease) -> list[OutboxEvent]:
@@ -128,13 +129,14 @@ class Relay:
             try:
                 readings.append(Reading(row, read_event(row)))
             except InvalidEvent as error:
-                given = f"not readable: {error.field}: {error.rule}"
+                given = show(f"not readable: {error.field}: {error.rule}", MAX_ERROR)
                 self._update([row], token, status=Status.DEAD, settled_at=now, last_error=given)
                 said = "outbox row not readable id=%s kind=%s; it is a dead letter"
                 log_safely(logging.ERROR, ("unreadable", row.kind), said, row.pk, row.kind)
         return readings
 
-    def _send(self, readings: Sequence[Reading], token: str, deadline: float) -> None:
+    def _send(self, readings: Sequence[Reading], lease: Lease, begun: float) -> None:
+        deadline = begun + (lease.until - lease.now).total_seconds() * PART_FOR_POSTING
         events = [reading.event for reading in readings]
         accounts.count_taken(events)
         is_probe = self._circuit.start()
@@ -148,7 +150,9 @@ class Relay:
             finally:
                 self._weigh(outcome, readings, started)
                 self._note(outcome, is_probe=is_probe)
-                self._settle(outcome, readings, token)
+                # The database is not asked for the time, as it may be gone by now.
+                now = lease.now + timedelta(seconds=self._clock() - begun)
+                self._settle(outcome, readings, lease.token, now)
 
     def _post(self, body: bytes, deadline: float) -> None:
         from django_topsort.backends.connections import post_body  # loads requests
@@ -181,8 +185,9 @@ class Relay:
         else:
             self._circuit.give_up(is_probe=is_probe)
 
-    def _settle(self, outcome: Outcome, readings: Sequence[Reading], token: str) -> None:
-        now = get_database_time(self.using)
+    def _settle(
+        self, outcome: Outcome, readings: Sequence[Reading], token: str, now: datetime
+    ) -> None:
         rows = {(row.kind, event.id): row for row, event in readings}
 
         def find(events: Iterable[Event]) -> list[OutboxEvent]:
@@ -254,16 +259,22 @@ class Relay:
     def _update(self, rows: Sequence[OutboxEvent], token: str, **values: object) -> None:
         """Change rows, but for those whose lease another relay has by now.
 
-        Where the database refuses, the lease ends by itself, and the rows are sent again.
+        Where the database refuses, the lease ends by itself, and the rows are sent again. It is
+        asked twice, because it may have been restarted while Topsort was asked.
         """
-        try:
-            rows_now = OutboxEvent.objects.using(self.using)
-            rows_now.leased([row.pk for row in rows], token).update(**values)
-        except DatabaseError as error:
-            said = "outbox not updated rows=%s; they are sent again when their lease ends"
-            log_safely(logging.ERROR, ("update",), said, len(rows), error=error)
+        leased = OutboxEvent.objects.using(self.using).leased([row.pk for row in rows], token)
+        for is_last in (False, True):
+            try:
+                leased.update(**values)
+                return
+            except DatabaseError as error:
+                if is_last:
+                    said = "outbox not updated rows=%s; they are sent again when their lease ends"
+                    log_safely(logging.ERROR, ("update",), said, len(rows), error=error)
+                else:
+                    connections[self.using].close_if_unusable_or_obsolete()
 
 
 def shorten(error: ApiError) -> str:
     """Return what a person needs to know of an error, in what the column holds."""
-    return f"{type(error).__name__} {describe_error(error)}"[:MAX_ERROR]
+    return show(f"{type(error).__name__} {describe_error(error)}", MAX_ERROR)

@@ -108,6 +108,10 @@ def to_ascii(text: bytes) -> str:
     return NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], decoded)
 
 
-def show(text: str) -> str:
-    """Return as much of a text as a column holds, in what it can hold."""
-    return "".join(char if char.isprintable() else "?" for char in text[:MAX_SHOWN])
+def show(text: str, most: int = MAX_SHOWN) -> str:
+    """Return as much of a text as a column holds, in what it can hold.
+
+    MySQL's older character set, in which many a shop's tables still are, has no place for what lies
+    beyond U+FFFF, and refuses the row for it.
+    """
+    return "".join(char if char.isprintable() and char <= "\uffff" else "?" for char in text[:most])

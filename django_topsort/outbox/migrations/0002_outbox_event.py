@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import migrations, models
+from django.db.migrations.exceptions import IrreversibleError
+
+
+def refuse_while_rows_wait(apps: Any, editor: Any) -> None:
+    """Let nobody drop the table with purchases in it."""
+    rows = apps.get_model("topsort_outbox", "OutboxEvent").objects.using(editor.connection.alias)
+    count = rows.filter(status__in=("announced", "pending")).count()
+    if count:
+        message = (
+            f"{count} events wait in the outbox, whose table this migration drops: send them with"
+            " manage.py topsort_relay --once, or delete them"
+        )
+        raise IrreversibleError(message)
 
 
 class Migration(migrations.Migration):
@@ -127,4 +142,6 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        # The last, which on the way back is the first.
+        migrations.RunPython(migrations.RunPython.noop, refuse_while_rows_wait),
     ]

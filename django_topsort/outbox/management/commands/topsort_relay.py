@@ -79,9 +79,14 @@ class Command(BaseCommand):
                 self.stderr.write(f"the outbox cannot be read, trying again: {error}")
                 connections[using].close()
             stop.wait(max(POLL_SECONDS, relay.get_pause()))
-        if once:
-            delete_old_rows(using)
-        waiting = OutboxEvent.objects.using(using).waiting().count()
+        try:
+            if once:
+                delete_old_rows(using)
+            waiting = OutboxEvent.objects.using(using).waiting().count()
+        except DatabaseError as error:
+            self.stderr.write(f"the outbox cannot be read: {error}")
+            self.stdout.write(f"rows sent or put off: {sent}")
+            return
         self.stdout.write(f"rows sent or put off: {sent}, waiting: {waiting}")
         if once and waiting:
             raise SystemExit(1)

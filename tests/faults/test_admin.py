@@ -1,0 +1,60 @@
+"""What comes from browsers is shown in the admin: fault 91."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.shops import Shop
+
+pytestmark = pytest.mark.faults
+pytest_plugins = ["tests.faults.market.fixtures"]
+
+
+def test_fault_91_script_in_what_the_admin_shows(shop: Shop) -> None:
+    shop.api.answer(400, b'{"errCode": "<script>alert(2)</script>", "message": "<b onload=x>"}')
+    shop.run(
+        """
+        from msgspec.structs import replace
+        attack = "<script>alert(1)</script>"
+        event = build_event("purchases", attack)
+        record(event)
+        record(build_event("clicks", '=HYPERLINK("https://evil.example")'))
+        from django_topsort.orders import remember_shopper
+        from django_topsort.purchases.buyers import remember_buyer
+        assert remember_buyer(attack, "shopper-1")
+        """
+    )
+    shop.relay()
+
+    ended = shop.run(
+        """
+        from urllib.parse import quote
+        from django.contrib.auth.models import User
+        from django.test import Client
+
+        client = Client()
+        client.force_login(User.objects.create_superuser("clerk"))
+        attack = quote("<script>alert(1)</script>")
+        events = "/admin/topsort_outbox/outboxevent/"
+        shoppers = "/admin/topsort_outbox/rememberedshopper/"
+        pages = [events, shoppers, f"{events}?q={attack}", f"{shoppers}?q={attack}"]
+        pages += [f"{events}{row.pk}/change/" for row in OutboxEvent.objects.all()]
+        answers = [client.get(page, follow=True) for page in pages]
+        action = {"action": "send_again", "_selected_action": [row.pk for row in OutboxEvent.objects.all()]}
+        answers.append(client.post(events, action, follow=True))
+        tell(
+            statuses=[answer.status_code for answer in answers],
+            found=[answer.content.decode().count("alert(1)") for answer in answers],
+            attacks=[
+                page
+                for page, answer in zip([*pages, "action"], answers)
+                for text in ("<script>alert", "<b onload")
+                if text in answer.content.decode()
+            ],
+        )
+        """
+    )
+
+    assert set(ended.facts["statuses"]) == {200}
+    assert min(ended.facts["found"][:4]) >= 1  # it is shown, as the text that it is
+    assert ended.facts["attacks"] == []
