@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ MAX_IDLE = 30.0  # seconds after which a kept connection is likely gone at the o
 
 # What a TLS connection that is cut off looks like: a fault of the network, not of a certificate.
 CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+# Where no file can be opened, the certificates to trust cannot be read; there is no more to it.
+NO_FILE = (errno.EMFILE, errno.ENFILE)
 
 
 class TopsortClient:
@@ -140,8 +143,11 @@ class TopsortClient:
             answer: Any = self._adapter.send(prepared, stream=True, timeout=(connect, read))
             content = self._read(answer)
         except SSLError as error:
-            if any(isinstance(cause, CUT_OFF) for cause in _get_causes(error)):
+            causes = list(_get_causes(error))
+            if any(isinstance(cause, CUT_OFF) for cause in causes):
                 return NoAnswer(_name(error), may_be_stale=True)
+            if any(getattr(cause, "errno", None) in NO_FILE for cause in causes):
+                return NoAnswer(_name(error))
             return TlsFailed(_name(error))
         except (Timeout, ReadTimeoutError) as error:
             return NoAnswer(_name(error))

@@ -35,6 +35,7 @@ from django_topsort.exceptions import (
     UnexpectedAnswer,
 )
 from django_topsort.testing import FakeApi, Fault
+from tests.scripts import run_script
 
 TESTS = Path(__file__).resolve().parent
 KEY = "TSE_canary-5c1f0"
@@ -606,6 +607,34 @@ def test_handshake_that_is_cut_off_is_no_answer() -> None:
 
     assert isinstance(error, NoAnswer)
     assert error.retryable
+
+
+def test_certificates_that_cannot_be_read_for_want_of_a_file_are_no_wrong_setting() -> None:
+    # The connection takes the last file that may be open.
+    result = run_script("""
+        import os, resource, socket
+        from django_topsort.client import TopsortClient
+        from django_topsort.exceptions import ApiError
+        server = socket.create_server(("127.0.0.1", 0))
+        client = TopsortClient(f"https://127.0.0.1:{server.getsockname()[1]}", "TSE_key", 10.0)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        fillers = []
+        try:
+            while True:
+                fillers.append(os.dup(0))
+        except OSError:
+            os.close(fillers.pop())
+        try:
+            client.post_events(b"{}")
+        except ApiError as error:
+            print(type(error).__name__, error.message)
+        for one in fillers:
+            os.close(one)
+        client.close()
+        server.close()
+        """)
+
+    assert result.stdout == "NoAnswer SSLError < MaxRetryError < OSError\n", result.stderr
 
 
 @needs_openssl
