@@ -47,7 +47,7 @@ test-servers: $(VENV)/.servers  ## Run pages and exits under gunicorn, uWSGI, uv
 test-faults: $(VENV)/.servers  ## Run the faults of docs/faults.md, one by one
 	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)
 
-soak: $(VENV)/.dev  ## Let shoppers shop while the API comes and goes; SOAK_SECONDS=45 for a short one
+soak: $(VENV)/.servers  ## Let shoppers shop while the API comes and goes; SOAK_SECONDS=45 for a short one
 	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --keep-logs
 
 test-wheel: $(VENV)/.dev  ## Build the wheel, install it elsewhere, use it
