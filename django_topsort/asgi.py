@@ -1,8 +1,8 @@
 """Sending what waits when an ASGI server shuts down.
 
-Python's exit hooks, on which the thread backend relies, do not run under uvicorn and granian: they
-end by the signal that stopped them. What does come is the end of the ASGI lifespan, in which Django
-itself takes no part.
+Python's exit hooks, on which the thread backend relies, do not run under uvicorn: it ends by the
+signal that stopped it. What does come is the end of the ASGI lifespan, in which Django itself takes
+no part.
 """
 
 from __future__ import annotations

@@ -91,6 +91,11 @@ async def fail_to_shut_down(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "lifespan.shutdown.failed", "message": "no"})
 
 
+async def leave_without_an_answer(scope: Any, receive: Any, send: Any) -> None:
+    await leave_after_startup(scope, receive, send)
+    await receive()
+
+
 async def raise_at_shutdown(scope: Any, receive: Any, send: Any) -> None:
     await leave_after_startup(scope, receive, send)
     await receive()
@@ -104,6 +109,7 @@ async def raise_at_shutdown(scope: Any, receive: Any, send: Any) -> None:
         (listen_and_raise, WHOLE),
         (return_at_once, WHOLE),
         (leave_after_startup, WHOLE),
+        (leave_without_an_answer, WHOLE),
         (fail_to_shut_down, ["lifespan.startup.complete", "lifespan.shutdown.failed"]),
         (raise_at_shutdown, ["lifespan.startup.complete", "raised"]),
     ],

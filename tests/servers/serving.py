@@ -85,9 +85,7 @@ SERVERS = {
         sends_at_exit=False,
     ),
     "hypercorn-wsgi": Server(f"hypercorn wsgi:{WSGI} --bind=fd://{{fd}}", "hypercorn"),
-    "granian-wsgi": Server(
-        f"{GRANIAN} --interface=wsgi {WSGI}", "granian", by_port=True, sends_at_exit=False
-    ),
+    "granian-wsgi": Server(f"{GRANIAN} --interface=wsgi {WSGI}", "granian", by_port=True),
     "runserver": Server(
         "django runserver 127.0.0.1:{port} --noreload",
         "django",
@@ -105,11 +103,7 @@ SERVERS = {
         f"{GRANIAN} --interface=asgi {ASGI}", "granian", is_asgi=True, by_port=True
     ),
     "granian-asginl": Server(
-        f"{GRANIAN} --interface=asginl {ASGI}",
-        "granian",
-        is_asgi=True,
-        by_port=True,
-        sends_at_exit=False,
+        f"{GRANIAN} --interface=asginl {ASGI}", "granian", is_asgi=True, by_port=True
     ),
 }
 
