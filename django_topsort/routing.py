@@ -99,6 +99,19 @@ def is_transactional(kind: str) -> bool:
         return False  # no backend: the delivery will say so
 
 
+def can_take_at_once(kind: str) -> bool:
+    """Whether events of ``kind`` need not wait for the end of their request. Never raises.
+
+    They need not where their backend waits for nothing, and must not where it belongs to the
+    caller's transaction.
+    """
+    try:
+        backend = get_backend(kind)
+    except Exception:
+        return True  # no backend: the delivery will say so
+    return backend.transactional or not backend.blocking
+
+
 def open_backends() -> None:
     """Tell the backends, once in a process, that it serves requests. Never raises."""
     global _opened  # noqa: PLW0603 - of the process, as the backends are

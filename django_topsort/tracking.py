@@ -40,7 +40,7 @@ from django_topsort.facts import (
 from django_topsort.purchases.databases import get_order_database
 from django_topsort.purchases.finding import describe_order, find_purchase
 from django_topsort.reporting import Reporter
-from django_topsort.routing import is_transactional
+from django_topsort.routing import can_take_at_once, is_transactional
 from django_topsort.signals import event_recorded
 
 if TYPE_CHECKING:
@@ -268,5 +268,7 @@ def _report_purchase(order: Any, request: HttpRequest | None, opaque_user_id: st
     if isinstance(order, Purchase) and is_unwanted(purchase, request, collector):
         return
     # Otherwise whether the shopper may be tracked was said at the order, and the request may be a
-    # bank's, which cannot say it.
-    _record(purchase, request, collector)
+    # bank's, which cannot say it. The order is committed: a server that breaks off its request must
+    # not take the purchase along.
+    is_order = not isinstance(order, Purchase)
+    _record(purchase, request, None if is_order and can_take_at_once("purchases") else collector)
