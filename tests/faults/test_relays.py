@@ -154,7 +154,8 @@ def test_fault_71_table_with_many_rows(shop: Shop) -> None:
         """
         from datetime import UTC, datetime
         with connection.cursor() as cursor:
-            cursor.execute("ANALYZE" + (" TABLE " + OutboxEvent._meta.db_table) * (connection.vendor == "mysql"))
+            table = f"TABLE {OutboxEvent._meta.db_table}" if connection.vendor == "mysql" else ""
+            cursor.execute(f"ANALYZE {table}")
         now = datetime.now(UTC)
         rows = OutboxEvent.objects
         plans = [
