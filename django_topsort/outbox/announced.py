@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from django_topsort.accounts import accounts
 from django_topsort.backends.thread import read_number
@@ -82,10 +82,17 @@ def store_announcement(announcement: Announcement, using: str, patience: timedel
     Raises what the database does, whose transaction stays whole.
     """
     row = build_announcement_row(announcement, get_host_time(), patience)
-    rows = OutboxEvent.objects.using(using)
+    try:
+        _write(row, using)
+    except IntegrityError:
+        # Another transaction has announced the same order, and was committed while this one waited.
+        _write(row, using)
+
+
+def _write(row: OutboxEvent, using: str) -> None:
+    values = {name: getattr(row, name) for name in RENEWED}
     with transaction.atomic(using=using):
-        values = {name: getattr(row, name) for name in RENEWED}
-        if not rows.filter(key=row.key).update(**values):
+        if not OutboxEvent.objects.using(using).filter(key=row.key).update(**values):
             row.save(using=using, force_insert=True)
 
 

@@ -76,10 +76,10 @@ def _store_one(row: OutboxEvent, using: str) -> bool:
     """Write one row; return False where there is one that waits, or has been delivered."""
     known = OutboxEvent.objects.using(using).filter(key=row.key)
     values = {name: getattr(row, name) for name in RENEWED}
-    if known.filter(status__in=FAILED).update(**values):
-        return True
     try:
         with transaction.atomic(using=using):
+            if known.filter(status__in=FAILED).update(**values):
+                return True
             row.pk = None
             row.save(using=using, force_insert=True)
     except IntegrityError:

@@ -35,7 +35,7 @@ class Database:
         with closing(connection):
             yield connection
 
-    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a query; ``{}`` in it stands for the outbox's table."""
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(sql.replace("{}", OUTBOX), values)

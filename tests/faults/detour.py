@@ -1,4 +1,4 @@
-"""The way to a database server, which can be closed: what a restart is to those who are connected."""
+"""A way to a database server that can be closed: to those who take it, the server restarts."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ def test_fault_91_script_in_what_the_admin_shows(shop: Shop) -> None:
         pages = [events, shoppers, f"{events}?q={attack}", f"{shoppers}?q={attack}"]
         pages += [f"{events}{row.pk}/change/" for row in OutboxEvent.objects.all()]
         answers = [client.get(page, follow=True) for page in pages]
-        action = {"action": "send_again", "_selected_action": [row.pk for row in OutboxEvent.objects.all()]}
+        keys = list(OutboxEvent.objects.values_list("pk", flat=True))
+        action = {"action": "send_again", "_selected_action": keys}
         answers.append(client.post(events, action, follow=True))
         tell(
             statuses=[answer.status_code for answer in answers],

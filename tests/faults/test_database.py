@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.databases import OUTBOX as OUTBOX_TABLE
 from tests.faults.databases import Database, make_database
 from tests.faults.outages import make_outage
 from tests.faults.shops import OUTBOX, SECONDS, SHOPPER, Shop, wait_until
@@ -229,7 +230,7 @@ def test_fault_62_database_that_restarts_while_topsort_is_asked(shop: Shop, is_l
         assert relay.wait().code == 0
 
     # What was noted at the second go was not sent again; what could not be noted at all was.
-    assert len(shop.api.repeated) == (50 if is_long and shop.database.vendor != "sqlite" else 0)
+    assert len(shop.api.repeated) == (50 if is_long else 0)
     assert shop.api.altered == []
     assert len(shop.api.purchases) == 60
 
@@ -278,8 +279,78 @@ def test_fault_68_table_that_somebody_has_locked(
     assert market_database.get_rows() == {}
 
 
+def test_fault_68_row_that_somebody_has_locked(shop: Shop) -> None:
+    if shop.database.vendor != "postgresql":
+        pytest.skip("others do not come as far as to change that row")
+    shop.settings["DATABASES"]["default"]["OPTIONS"] |= IMPATIENT["postgresql"]
+    shop.run("record(build_event('clicks', 'c-1'))")
+    shop.database.query("UPDATE {} SET status = 'rejected'")
+
+    with shop.database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(f"SELECT id FROM {OUTBOX_TABLE} FOR UPDATE")
+        ended = shop.run(
+            """
+            with transaction.atomic():
+                place_order("1")
+                record(build_event("clicks", "c-1"))
+                Order.objects.count()  # the transaction is whole
+            tell(orders=Order.objects.count())
+            flush(5)
+            """
+        )
+
+    assert ended.facts == {"orders": 1}
+    assert shop.get_received() == ["c-1"]
+
+
+def test_fault_58_order_that_two_processes_report_at_once(shop: Shop) -> None:
+    """Two messages of a bank. The second is as good as the first, whose process lives on."""
+    if shop.database.vendor == "sqlite":
+        pytest.skip("there is one writer at a time")
+    shop.run("place_order('1')")
+    report = """
+        with transaction.atomic():
+            order = Order.objects.get(number="1")
+            order_paid.send(sender=Order, order=order, opaque_user_id="shopper-1")
+            {}
+    """
+    first = shop.start(report.format("tell(); input()"))
+    output, words = first.process.stdout, first.process.stdin
+    assert output is not None
+    assert words is not None
+    assert output.readline() + output.readline() == "\n{}\n"
+    second = shop.start(report.format("transaction.on_commit(die, robust=True)"))
+    wait_until(lambda: count_waiting(shop) > 0)
+    words.write("go on\n")
+    words.flush()
+
+    assert first.wait().code == 0
+    ended = second.wait()
+    assert ended.code == -signal.SIGKILL
+    assert "not announced" not in ended.log
+    shop.database.make_due()
+    shop.relay()
+    assert shop.get_received() == ["1"]
+
+
+def count_waiting(shop: Shop) -> int:
+    """Return how many connections wait for a lock of another one."""
+    if shop.database.vendor == "postgresql":
+        query = (
+            "SELECT COUNT(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+    else:
+        query = (
+            "SELECT COUNT(*) FROM information_schema.innodb_trx, information_schema.processlist p"
+            " WHERE trx_mysql_thread_id = p.id AND db = database() AND trx_state = 'LOCK WAIT'"
+        )
+    return int(shop.database.query(query)[0][0])
+
+
 # Half a second or so, where the defaults are half a minute and more.
-IMPATIENT = {
+IMPATIENT: dict[str, dict[str, Any]] = {
     "sqlite": {"timeout": 0.5},
     "postgresql": {"options": "-c lock_timeout=500"},
     "mysql": {"init_command": "SET lock_wait_timeout=1, innodb_lock_wait_timeout=1"},

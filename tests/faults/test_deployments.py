@@ -1,4 +1,4 @@
-"""Shops that are deployed: old code and new rows, new code and old rows, an API that is down: 98, 99."""
+"""Deployments: old code and new rows, new code and old rows (98, 99), and an API that is down."""
 
 from __future__ import annotations
 

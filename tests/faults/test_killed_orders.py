@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from collections import Counter
 from typing import Any
@@ -17,7 +18,9 @@ from tests.faults.shops import Ended, Process, Shop, wait_until
 pytestmark = pytest.mark.faults
 pytest_plugins = ["tests.faults.market.fixtures"]
 
-ROUNDS = int(os.environ.get("FAULT_ROUNDS", "40"))
+# In parts, so that none takes as long as a test that hangs, and several run at once.
+PARTS = 4
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "40")) // PARTS
 POINTS = (
     "statement",
     "statement",
@@ -118,8 +121,9 @@ class Killer:
         self.killed[point] += code != 0
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 def test_committed_orders_are_delivered_once_whenever_their_processes_are_killed(
-    shop: Shop, capsys: pytest.CaptureFixture[str]
+    shop: Shop, part: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seed = random.SystemRandom().randrange(2**32)
     zygote = Zygote(shop)
@@ -138,14 +142,17 @@ def test_committed_orders_are_delivered_once_whenever_their_processes_are_killed
     assert relay.wait().code == 0
     committed = get_committed(shop)
     received = [event["id"] for event in shop.api.purchases]
-    said = f"seed {seed}, {ROUNDS} rounds in {took:.0f} s, killed {dict(killer.killed)}"
+    said = (
+        f"part {part}, seed {seed}, {ROUNDS} rounds in {took:.0f} s, killed {dict(killer.killed)}"
+    )
     assert ended.code == 0, ended.log
     assert Counter(received) == Counter(committed), said
     assert committed.isdisjoint(killer.refused), said
     assert shop.api.altered == [], said
     assert set(shop.database.get_rows().values()) == {"delivered"}, said
     with capsys.disabled():
-        print(f"\n{said}; {len(committed)} committed, {len(shop.api.repeated)} sent again")
+        sent = f"{len(committed)} committed, {len(shop.api.repeated)} sent again"
+        sys.stdout.write(f"\n{said}; {sent}\n")
 
 
 def get_committed(shop: Shop) -> set[str]:

@@ -1,4 +1,4 @@
-"""A market with orders, an outbox and an admin, for processes that are killed and databases that fail.
+"""A market with orders, an outbox and an admin, whose processes and databases fail.
 
 Its settings are those of the servers' site, with what ``tests.faults.shops`` puts into them.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -55,7 +56,8 @@ __all__ = [
 
 def tell(**facts: Any) -> None:
     """Say something to the test, which reads the last of it."""
-    print(f"\n{json.dumps(facts)}", flush=True)
+    sys.stdout.write(f"\n{json.dumps(facts)}\n")
+    sys.stdout.flush()
 
 
 def die() -> None:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_topsort.backends import connections as posting
 from django_topsort.outbox import background
@@ -113,9 +112,10 @@ def reap(pid: int) -> int:
 
 def main() -> None:
     """Do what the input says, line by line."""
-    opened: list[BaseDatabaseWrapper] = connections.all(initialized_only=True)
+    opened = connections.all(initialized_only=True)
     assert all(one.connection is None for one in opened)
     for line in sys.stdin:
         told = json.loads(line)
         answer = reap(told["reap"]) if "reap" in told else start(**told)
-        print(answer, flush=True)
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()

@@ -7,6 +7,8 @@ import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -25,6 +27,34 @@ from django_topsort.reporting import Reporter
 POLL_SECONDS = 1.0  # between two looks at a table where nothing was due
 
 
+class Stop(threading.Event):
+    """An event that may be set by a signal handler in the midst of its own ``wait()``.
+
+    Python's holds a lock for a moment there, for which a handler would wait forever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._words: SimpleQueue[None] = SimpleQueue()
+        self._is_set = False
+
+    def set(self) -> None:
+        """End the waiting, and all that is to come."""
+        self._is_set = True
+        self._words.put(None)
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        return self._is_set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, at most ``timeout`` seconds; return whether it is."""
+        if not self._is_set:
+            with suppress(Empty):
+                self._words.get(timeout=timeout)
+        return self._is_set
+
+
 class Command(BaseCommand):
     """Relays until it is told to stop. Several of them share the work."""
 
@@ -33,7 +63,7 @@ class Command(BaseCommand):
         " is at. Any number may run, beside one another and beside the web processes."
     )
 
-    build_stop: Callable[[], threading.Event] = threading.Event
+    build_stop: Callable[[], threading.Event] = Stop
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
