@@ -154,7 +154,7 @@ def test_deployment_during_an_outage_loses_nothing(shop: Shop, kind: str, outage
             assert site.get(f"/plain/?id=v-{number}").status == 200
             assert site.get(f"/buy/?number=o-{number}").status == 200
         code, took = site.stop()
-        assert code == site.ends_with
+        assert code == site.server.ends_with
         assert took < 15
     assert shop.api.events == []
     shop.api.clear_faults()
