@@ -211,6 +211,9 @@ def test_is_blocking_looks_at_all_backends(settings: Any) -> None:
     use(settings, default=LOCMEM)
     assert is_blocking() is False
 
+    use(settings, default=LOCMEM, overflow="Blocking")
+    assert is_blocking() is False  # which is not given a request's events
+
     use(settings, default=LOCMEM, clicks="Blocking", unknown="Blocking")
     assert is_blocking() is True
     assert console.EventBackend.blocking

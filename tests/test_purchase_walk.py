@@ -148,6 +148,14 @@ def test_purchase_waits_for_its_page_only_where_its_backend_blocks(
     collector.deliver = list  # type: ignore[assignment]  # the file is not wanted
 
 
+@override_settings(TOPSORT_CONSENT=lambda request: False)
+def test_finished_purchase_of_a_shopper_who_may_not_be_tracked_is_left_out() -> None:
+    item = PurchaseItem(product_id="p-1", unit_price=Decimal(1))
+    track_purchase(Purchase(id="1", opaque_user_id="u-1", items=[item]), build_request())
+
+    assert outbox == []
+
+
 def test_order_that_is_rolled_back_is_not_reported(client: Client) -> None:
     assert client.get("/checkout/?raise-inside").status_code == 500
 

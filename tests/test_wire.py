@@ -31,6 +31,7 @@ from django_topsort.testing.rules import build_rules, parse_json
 from django_topsort.wire import (
     EventsRequest,
     build_request,
+    decode_event,
     decode_request,
     encode_event,
     encode_request,
@@ -651,3 +652,25 @@ def test_page_types_are_those_of_the_schema() -> None:
     page = schema["properties"]["pageviews"]["items"]["properties"]["page"]
 
     assert list(get_args(PageType)) == page["properties"]["type"]["enum"]
+
+
+@given(some=events)
+def test_one_event_is_read_back_equal(some: Event) -> None:
+    assert decode_event(some.kind, encode_event(some)) == some
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"id": "", "opaqueUserId": "u", "resolvedBidId": "b"}', "id"),
+        ('{"id": "1", "opaqueUserId": "u", "resolvedBidId": "b", "new": 1}', "event"),
+        ('{"id": "1"}', "event"),
+        ("[]", "event"),
+        ("", "event"),
+    ],
+)
+def test_what_is_no_event_is_refused(text: str, field: str) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        decode_event("impressions", text)
+
+    assert caught.value.field == field

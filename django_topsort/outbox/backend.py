@@ -139,18 +139,10 @@ class EventBackend(BaseEventBackend):
 
     def _send_from_memory(self, events: Sequence[Event]) -> None:
         send = partial(get_memory_backend().send_events, events)
-        using = self._get_open_transaction()
+        opened = connections.all(initialized_only=True)
+        using = next((one.alias for one in opened if one.in_atomic_block), None)
         if using is None:
             send()
         else:
             # The order may yet be rolled back.
             transaction.on_commit(send, using=using, robust=True)
-
-    def _get_open_transaction(self) -> str | None:
-        try:
-            from django_topsort.outbox import store
-
-            using = store.get_outbox_database()
-            return using if connections[using].in_atomic_block else None
-        except Exception:
-            return None

@@ -76,7 +76,7 @@ class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
 
     def _take(self, ready: Self, most: int, lease: Lease) -> list[int]:
         features = connections[self.db].features
-        if features.has_select_for_update_skip_locked:
+        if features.has_select_for_update_skip_locked:  # pragma: no cover - as in clock.py
             with transaction.atomic(using=self.db):
                 free = ready.select_for_update(skip_locked=True)
                 return self._lease(list(free.values_list("pk", flat=True)[:most]), lease)

@@ -112,6 +112,10 @@ def test_failure_leaves_to_the_overflow_what_it_takes(api: FakeApi, announced: A
     assert len(taken) == 30
     assert [facts["count"] for name, facts in announced if name == "dropped"] == [20]
 
+    backend.send_events(build_events(30, prefix="more"))
+    assert len(taken) == 60
+    assert [facts["count"] for name, facts in announced if name == "dropped"] == [20]
+
 
 def test_batch_that_takes_many_requests_is_asked_for_to_its_end(
     api: FakeApi, announced: Announced

@@ -218,7 +218,7 @@ def test_row_that_is_too_old_is_a_dead_letter_after_one_more_try(
 ) -> None:
     store("old", "new")
     OutboxEvent.objects.filter(event_id="old").update(
-        created_at=F("created_at") - timedelta(days=7, seconds=1)
+        attempts=9, created_at=F("created_at") - timedelta(days=7, seconds=1)
     )
     api.answer(503, times=1)
 

@@ -234,8 +234,8 @@ def test_receiver_that_ends_the_process_does_not_wait_for_itself(
     workers = build(SenderOptions(flush_interval=0, idle_seconds=0.01))
 
     def end(error: object) -> None:
-        if not answers:
-            answers.append(workers.shutdown(PATIENCE))
+        ears.when_failed = str
+        answers.append(workers.shutdown(PATIENCE))
 
     ears.when_failed = end
     workers.put(build_events(3))
