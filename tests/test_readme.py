@@ -18,13 +18,14 @@ from django.utils.module_loading import import_string
 
 from django_topsort.conf import SETTINGS
 from django_topsort.templatetags.topsort import register
-from tests.readme import README, Block, Newcomer, get_blocks
+from tests.readme import PAGES, README, ROOT, Block, Newcomer, get_blocks
 
-PYTHON_BLOCKS = [block for block in get_blocks() if block.language == "python"]
+ALL_PAGES = "\n".join([README, *PAGES.values()])
+PYTHON_BLOCKS = [block for block in get_blocks(ALL_PAGES) if block.language == "python"]
 
 
 def get_names() -> list[str]:
-    return sorted(set(re.findall(r"`(django_topsort(?:\.\w+)+)`", README)))
+    return sorted(set(re.findall(r"`(django_topsort(?:\.\w+)+)`", ALL_PAGES)))
 
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS, ids=lambda block: block.text.split("\n")[0][:40])
@@ -54,8 +55,18 @@ def test_settings_table_is_that_of_the_code() -> None:
 
 
 def test_settings_named_anywhere_exist() -> None:
-    named = set(re.findall(r"\bTOPSORT_[A-Z_]+\b", README))
+    named = set(re.findall(r"\bTOPSORT_[A-Z_]+\b", ALL_PAGES))
     assert named <= set(SETTINGS)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_is_linked_and_names_commands_and_targets_that_exist(page: str) -> None:
+    commands = set(re.findall(r"manage.py (topsort_\w+)", PAGES[page]))
+    targets = set(re.findall(r"`make ([a-z-]+)", PAGES[page]))
+
+    assert f"(docs/{page})" in README
+    assert commands <= set(get_commands())
+    assert targets <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_tags_are_all_described_and_exist() -> None:
