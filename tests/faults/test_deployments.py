@@ -138,7 +138,7 @@ def test_fault_99_downgrade_while_rows_wait(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("outage", ["refuses", "hangs", "fails"])
-@pytest.mark.parametrize("kind", ["gunicorn-sync", "gunicorn-gthread"])
+@pytest.mark.parametrize("kind", ["gunicorn-sync", "gunicorn-gthread", "uvicorn"])
 def test_deployment_during_an_outage_loses_nothing(shop: Shop, kind: str, outage: str) -> None:
     settings: dict[str, Any] = {
         "TOPSORT_BACKENDS": {"default": THREAD, "purchases": OUTBOX, "overflow": OUTBOX},

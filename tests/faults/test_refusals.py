@@ -138,13 +138,14 @@ def test_fault_69_answer_that_a_column_cannot_hold(shop: Shop, tmp_path: Path) -
     with make_database(tmp_path / "older", options) as database:
         shop.add_database("default", database)
         shop.database = database
-        shop.run("store('p', 1)")
+        shop.run("store('p', 2)")
         said = {"errCode": "nul-\0-shoe-\U0001f45f", "message": "\U0001f45f" * 900}
-        shop.api.answer(400, json.dumps(said).encode())
+        answer = json.dumps(said).encode()
+        shop.api.answer(400, answer, matches=lambda request: b'"p-0"' in request.body)
 
         shop.relay()
 
-        assert shop.database.get_rows() == {"p-0": "rejected"}
+        assert shop.database.get_rows() == {"p-0": "rejected", "p-1": "delivered"}
 
 
 def test_fault_70_outbox_in_another_database(shop: Shop, tmp_path: Path) -> None:
