@@ -37,6 +37,7 @@ ERRORS: dict[int, type[ApiError]] = {
     422: InvalidRequest,
     425: ServerUnavailable,
     429: RateLimited,
+    501: EndpointNotFound,
 }
 
 

@@ -102,7 +102,7 @@ class TopsortSettings:
     TOPSORT_OUTBOX_RELAY = Setting[bool](
         True,
         "Whether each process sends what is in the outbox, in a background thread; False: only"
-        " manage.py topsort_relay does.",
+        " manage.py topsort_relay and flush() do.",
     )
     TOPSORT_OUTBOX_SWEEP_INTERVAL = Setting[float](
         60.0, "Seconds after which each process looks for what others have left in the outbox."

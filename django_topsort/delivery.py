@@ -79,11 +79,19 @@ def announce_safely(
 ) -> Announcement | None:
     """Note in the transaction of ``order`` that it is to be reported, where a backend can do that.
 
-    Returns the announcement to be withdrawn afterwards, None where there is none. Never raises,
-    and leaves the caller's transaction whole.
+    Returns the announcement to be withdrawn afterwards, None where there is none. Raises nothing
+    and leaves the caller's transaction whole, unless the database has ended all of it, as MySQL
+    does to end a deadlock: then the caller must know, whose order is lost.
     """
-    if not (is_transactional("purchases") and transaction.get_connection(using).in_atomic_block):
+    if not is_transactional("purchases"):
         return None
+    try:
+        connection = transaction.get_connection(using)
+    except Exception:
+        return None  # no such database: the report will say so
+    if not connection.in_atomic_block:
+        return None
+    was_lost = connection.needs_rollback
     try:
         # A savepoint: what a reader's query spoils is not the caller's transaction.
         with transaction.atomic(using=using):
@@ -93,6 +101,8 @@ def announce_safely(
     except (InvalidEvent, UnreportableOrder):
         pass  # it may be in order by the commit; if not, the report says so
     except Exception as error:
+        if connection.needs_rollback and not was_lost:
+            raise
         said = "order not announced order=%s; it is reported on commit"
         log_safely(logging.ERROR, ("announce",), said, describe_order(order), error=error)
     return None
@@ -124,7 +134,7 @@ def log_safely(
     key: tuple[str, ...],
     message: str,
     *values: object,
-    error: Exception | None = None,
+    error: BaseException | None = None,
 ) -> None:
     """Log ``message``, once a minute for each ``key``, with the traceback of ``error``.
 

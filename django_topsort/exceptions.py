@@ -10,7 +10,7 @@
         ├── InvalidRequest          400, 415, 422: an event of the batch is refused  (isolate)
         ├── PayloadTooLarge         413                                              (isolate)
         ├── AuthenticationFailed    401, 403                                         (configuration)
-        ├── EndpointNotFound        404, 405, 410                                    (configuration)
+        ├── EndpointNotFound        404, 405, 410, 501                               (configuration)
         ├── RedirectRefused         3xx                                              (configuration)
         ├── TlsFailed               the certificate is not what it must be           (configuration)
         ├── EverythingRefused       a 400 or its like, whatever is sent              (configuration)
@@ -158,7 +158,7 @@ class AuthenticationFailed(ApiError):
 
 
 class EndpointNotFound(ApiError):
-    """404, 405 or 410: ``TOPSORT_API_URL`` does not lead to Topsort's Events API."""
+    """404, 405, 410 or 501: ``TOPSORT_API_URL`` does not lead to Topsort's Events API."""
 
     configuration = True
     explanation = (

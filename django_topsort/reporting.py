@@ -170,11 +170,11 @@ class Reporter:
         self._limit.log(
             logging.ERROR if error.configuration else logging.WARNING,
             ("failed", type(error).__name__),
-            "request failed waiting=%s error=%s %s: %s",
+            "request failed waiting=%s error=%s %s (%s)",
             count,
             type(error).__name__,
             describe_error(error),
-            error.explain(_get_origin(), topsort_settings.TOPSORT_TIMEOUT),
+            explain_error(error),
         )
 
     def refused(self, kind: str, error: Exception, path: str = "") -> None:
@@ -269,6 +269,11 @@ class Reporter:
 def describe_error(error: ApiError) -> str:
     """Return what a line says of an error: its status, its code and Topsort's words."""
     return f"{error} docUrl={error.doc_url}" if error.doc_url else str(error)
+
+
+def explain_error(error: ApiError) -> str:
+    """Return what an error means, in words for a person."""
+    return error.explain(_get_origin(), topsort_settings.TOPSORT_TIMEOUT)
 
 
 def _get_origin() -> str:

@@ -13,6 +13,15 @@ from django_topsort.delivery import log_safely
 from django_topsort.routing import get_all_backends
 
 PROCESS_FIGURES = ("recorded", "taken", "delivered", "rejected", "dropped", "stored", "waiting")
+HELP = {
+    "recorded": "recorded",
+    "taken": "taken from the outbox to send them",
+    "delivered": "delivered",
+    "rejected": "had refused by Topsort",
+    "dropped": "given up, by reason",
+    "stored": "put into the outbox",
+    "waiting": "in memory",
+}
 OUTBOX_FIGURES = ("stored", "waiting", "delivered", "rejected", "dead")
 
 
@@ -30,12 +39,13 @@ def get_status() -> dict[str, Any]:
             "last_error_at": None,
             "last_error": "",
             "outbox": {"purchases": {"stored": 3, "waiting": 1, ..., "oldest_seconds": 2.5}, ...},
+            "error": "",                    # of a backend that could not be asked
         }
 
     Per kind and at every moment, recorded + taken = delivered + rejected + dropped + stored +
     waiting in the process, and stored = waiting + delivered + rejected + dead in the outbox.
-    ``outbox`` is None where no backend has one, or where its database does not answer, which is
-    logged. It costs a query, so not on every page. Never raises.
+    ``outbox`` is None where no backend has one, or where its database does not answer, of which
+    ``error`` tells. It costs a query, so not on every page. Never raises.
     """
     last = accounts.last
     status: dict[str, Any] = {
@@ -47,14 +57,16 @@ def get_status() -> dict[str, Any]:
         "last_error_at": last.error_at,
         "last_error": last.error,
         "outbox": None,
+        "error": "",
     }
     for backend in get_all_backends():
         try:
             state = backend.get_state()
         except Exception as error:
             name = type(backend).__module__
-            said = "status not known backend=%s"
-            log_safely(logging.ERROR, ("status", name), said, name, error=error)
+            status["error"] = f"{name}: {type(error).__name__}: {error}"
+            said = "status not known backend=%s error=%s"
+            log_safely(logging.ERROR, ("status", name), said, name, type(error).__name__)
             continue
         ages = [status["oldest_seconds"], state.get("oldest_seconds")]
         status["oldest_seconds"] = max((age for age in ages if age is not None), default=None)
@@ -77,7 +89,9 @@ def describe_status(status: dict[str, Any]) -> str:
         f"  last success: {_describe_moment(status['last_success_at'], now)}",
         f"  last error: {_describe_moment(status['last_error_at'], now)} {status['last_error']}",
     ]
-    if status["outbox"] is None:
+    if status["error"]:
+        lines += ["", f"Not known, is it migrated and there? {status['error']}"]
+    elif status["outbox"] is None:
         lines += ["", "No outbox"]
     else:
         lines += ["", "Outbox (all processes)", *_build_table(status["outbox"], OUTBOX_FIGURES)]
@@ -98,13 +112,15 @@ def _build_event_metrics(status: dict[str, Any]) -> Iterator[str]:
     for name in PROCESS_FIGURES:
         kind_of_metric = "gauge" if name == "waiting" else "counter"
         suffix = "" if name == "waiting" else "_total"
+        yield f"# HELP topsort_events_{name}{suffix} Events that one process has {HELP[name]}."
         yield f"# TYPE topsort_events_{name}{suffix} {kind_of_metric}"
         for kind, figures in status["process"].items():
+            labels = f'kind="{kind}",pid="{status["pid"]}"'
             if name != "dropped":
-                yield f'topsort_events_{name}{suffix}{{kind="{kind}"}} {figures[name]}'
+                yield f"topsort_events_{name}{suffix}{{{labels}}} {figures[name]}"
                 continue
             for reason, count in sorted(figures["reasons"].items()):
-                labels = f'kind="{kind}",reason="{reason}"'
+                labels = f'kind="{kind}",reason="{reason}",pid="{status["pid"]}"'
                 yield f"topsort_events_dropped_total{{{labels}}} {count}"
 
 
@@ -118,8 +134,13 @@ def _build_health_metrics(status: dict[str, Any]) -> Iterator[str]:
 
 
 def _build_outbox_metrics(status: dict[str, Any]) -> Iterator[str]:
+    yield "# HELP topsort_outbox_up Whether the outbox could be asked, where there is one."
+    yield "# TYPE topsort_outbox_up gauge"
     if status["outbox"] is None:
+        if status["error"]:
+            yield "topsort_outbox_up 0"
         return
+    yield "topsort_outbox_up 1"
     for name in OUTBOX_FIGURES[1:]:
         yield f"# TYPE topsort_outbox_{name} gauge"
         for kind, figures in status["outbox"].items():

@@ -127,8 +127,9 @@ def track_purchase(
     ``order`` is whatever ``TOPSORT_ORDER_READER`` reads, or a Purchase. ``request``: the one in
     which the order was paid, where there is one; its shopper counts only if nothing better is
     known. With the outbox the order is noted down in its own transaction, so that the purchase is
-    reported even if this process is killed right after the commit. Never raises: what goes wrong is
-    logged with the order's number.
+    reported even if this process is killed right after the commit. What goes wrong is logged with
+    the order's number, and not raised. Only where the database has ended the order's own
+    transaction, as MySQL does to end a deadlock, that is raised.
     """
     announcement: Announcement | None = None
 
@@ -149,10 +150,13 @@ def track_purchase(
         if announcement is not None:
             withdraw_safely(announcement)
 
+    using = _find_database(order)
+    if using is None:
+        report()  # there is no transaction to wait for
+        return
+    # What this raises has ended the shop's transaction, which must not be taken for a success.
+    announcement = announce_safely(order, request, opaque_user_id, using)
     try:
-        # The order may live in another database than the default one, which commits on its own.
-        using = get_order_database(order)
-        announcement = announce_safely(order, request, opaque_user_id, using)
         transaction.on_commit(report, using=using, robust=True)
     except TransactionManagementError:
         # Autocommit is off outside of atomic(), where Django cannot tell when the shop commits.
@@ -176,12 +180,14 @@ def record(event: Event, request: HttpRequest | None = None) -> None:
         collector = None if request is None else get_collector(request)
         if is_unwanted(event, request, collector):
             return
-        if isinstance(event, Purchase) and is_transactional("purchases"):
-            track_purchase(event, request)
-        else:
+        is_stored = isinstance(event, Purchase) and is_transactional("purchases")
+        if not is_stored:
             _record(event, request, collector)
     except Exception as error:
         refuse(getattr(type(event), "kind", "event"), error, request)
+        return
+    if is_stored:
+        track_purchase(event, request)
 
 
 def set_placement(request: HttpRequest, **fields: Unpack[PlacementFields]) -> None:
@@ -258,6 +264,14 @@ def _record(event: Event, request: HttpRequest | None, collector: Collector | No
         deliver_safely([event])
     else:
         collector.add(event)
+
+
+def _find_database(order: Any) -> str | None:
+    """Return whose commit makes ``order`` final; None where no database can be asked."""
+    try:
+        return get_order_database(order)
+    except Exception:
+        return None
 
 
 def _report_purchase(order: Any, request: HttpRequest | None, opaque_user_id: str | None) -> None:

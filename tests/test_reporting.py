@@ -366,22 +366,22 @@ def test_what_is_left_out_is_counted_under_its_reason(
         (
             NoAnswer("refused"),
             "WARNING",
-            "error=NoAnswer no answer refused: The connection to api.topsort.com broke off.",
+            "error=NoAnswer no answer refused (The connection to api.topsort.com broke off.",
         ),
         (
             RateLimited("slow", status=429, doc_url="https://docs.example/slow"),
             "WARNING",
             (
-                "error=RateLimited status=429 slow docUrl=https://docs.example/slow:"
-                " Topsort takes no more requests for now."
+                "error=RateLimited status=429 slow docUrl=https://docs.example/slow"
+                " (Topsort takes no more requests for now."
             ),
         ),
         (
             AuthenticationFailed("wrong", status=401),
             "ERROR",
             (
-                "error=AuthenticationFailed status=401 wrong:"
-                " Topsort does not accept the key in TOPSORT_API_KEY"
+                "error=AuthenticationFailed status=401 wrong"
+                " (Topsort does not accept the key in TOPSORT_API_KEY"
             ),
         ),
     ],

@@ -70,7 +70,7 @@ def test_status_without_an_outbox_has_none(settings: Any) -> None:
 
     assert status["outbox"] is None
     assert describe_status(status).endswith("No outbox")
-    assert "topsort_outbox" not in format_prometheus(status)
+    assert "topsort_outbox_waiting" not in format_prometheus(status)
 
 
 def test_status_knows_what_the_threads_hold(settings: Any) -> None:
@@ -111,15 +111,21 @@ def test_status_of_a_database_that_fails_is_logged(
 ) -> None:
     settings.TOPSORT_BACKENDS = {"default": LOCMEM, "purchases": "tests.test_status.Broken"}
 
-    assert get_status()["outbox"] is None
-    assert "status not known backend=tests.test_status" in caplog.text
+    status = get_status()
+
+    assert status["outbox"] is None
+    assert status["error"] == "tests.test_status: ZeroDivisionError: it is broken"
+    assert "status not known backend=tests.test_status error=ZeroDivisionError" in caplog.text
+    assert "Not known, is it migrated and there? tests.test_status" in describe_status(status)
+    assert "topsort_outbox_up 0" in format_prometheus(status)
+    assert call()[0] == 1
 
 
 class Broken(BaseEventBackend):
     """Cannot say how it is."""
 
     def get_state(self) -> dict[str, Any]:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("it is broken")
 
 
 def test_command_says_it_to_a_person(settings: Any) -> None:
@@ -159,7 +165,7 @@ def test_command_says_it_to_prometheus(settings: Any) -> None:
     assert "# TYPE topsort_events_recorded_total counter" in lines
     assert "# TYPE topsort_events_waiting gauge" in lines
     assert any(
-        line.startswith('topsort_events_dropped_total{kind="clicks",reason="invalid"} ')
+        line.startswith('topsort_events_dropped_total{kind="clicks",reason="invalid",pid="')
         for line in lines
     )
     assert 'topsort_outbox_dead{kind="purchases"} 1' in lines

@@ -104,11 +104,15 @@ class EventBackend(BaseEventBackend):
                 report=self.report,
                 options=get_options,
                 overflow=self._see_off,
+                has_overflow=self._has_overflow,
             )
         )
 
     def _see_off(self, events: Sequence[Event]) -> Sequence[Event]:
         return self.overflow(events)  # which is set when this instance is made
+
+    def _has_overflow(self) -> bool:
+        return bool(topsort_settings.TOPSORT_BACKENDS.get("overflow"))
 
     def send_events(self, events: Sequence[Event]) -> None:
         error = self._sender.put(events) if events else None

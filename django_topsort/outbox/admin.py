@@ -35,6 +35,10 @@ class ReadOnly:
         """Nobody may: what was recorded is what is sent."""
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Nobody may: what waits would be lost unseen; a command deletes dead letters."""
+        return False
+
 
 class AgeFilter(admin.SimpleListFilter):
     """For how long what waits has been waiting."""
@@ -94,6 +98,10 @@ class OutboxEventAdmin(ReadOnly, EventAdmin):
     def send_again(self, request: HttpRequest, queryset: OutboxQuerySet) -> None:
         """Put the chosen dead letters and refused events back among those that wait."""
         count = queryset.send_again(get_database_time(queryset.db))
+        if not count:
+            nothing = _("Nothing of that was refused or given up: the rest needs no sending again.")
+            self.message_user(request, str(nothing), messages.WARNING)
+            return
         said = ngettext("%(count)d event waits again.", "%(count)d events wait again.", count)
         self.message_user(request, said % {"count": count}, messages.SUCCESS)
 

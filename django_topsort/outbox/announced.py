@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from django_topsort.accounts import accounts
 from django_topsort.backends.thread import read_number
@@ -20,7 +20,7 @@ from django_topsort.outbox.rows import (
     build_announcement_row,
     read_announcement,
 )
-from django_topsort.outbox.store import RENEWED, store_events
+from django_topsort.outbox.store import store_events
 from django_topsort.purchases.announcements import find_announced_purchase
 
 if TYPE_CHECKING:
@@ -77,26 +77,17 @@ def _put_off(row: OutboxEvent, token: str, now: datetime, said: str, put_off: Pu
 
 
 def store_announcement(announcement: Announcement, using: str, patience: timedelta) -> None:
-    """Write an announcement in the caller's transaction, in place of an earlier one of its order.
+    """Write an announcement in the caller's transaction, as a row of its own.
 
-    Raises what the database does, whose transaction stays whole.
+    It has nothing in common with any other row, and so waits for no other transaction: a deadlock
+    would cost the order, of which MySQL then rolls back all. Raises what the database does.
     """
     row = build_announcement_row(announcement, get_host_time(), patience)
-    try:
-        _write(row, using)
-    except IntegrityError:
-        # Another transaction has announced the same order, and was committed while this one waited.
-        _write(row, using)
-
-
-def _write(row: OutboxEvent, using: str) -> None:
-    values = {name: getattr(row, name) for name in RENEWED}
     with transaction.atomic(using=using):
-        if not OutboxEvent.objects.using(using).filter(key=row.key).update(**values):
-            row.save(using=using, force_insert=True)
+        row.save(using=using, force_insert=True)
 
 
 def delete_announcement(announcement: Announcement, using: str) -> None:
-    """Delete an announcement, whoever has it: its order has been looked at."""
+    """Delete an announcement: its order has been looked at."""
     key = build_announcement_key(announcement)
     OutboxEvent.objects.using(using).filter(key=key, status__in=WAITING).delete()

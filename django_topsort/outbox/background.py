@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import random
 import threading
@@ -22,7 +23,8 @@ from django_topsort.outbox.store import get_outbox_database
 if TYPE_CHECKING:
     from django_topsort.reporting import Reporter
 
-SHORTEST_PAUSE = 0.1  # seconds
+SHORTEST_PAUSE = 1.0  # seconds
+PART_OF_EXIT = 0.1
 FIRST_LOOK = 5.0  # seconds after the start of a process, at most
 
 
@@ -101,24 +103,28 @@ class BackgroundRelay:
                 if self._done == self._wanted and not self._is_closed:
                     self._changed.wait(pause)
                 number = self._wanted
-            if not self._is_closed:
-                self._relay_safely()
+            delay = self._relay_safely()
             with self._changed:
                 self._done = number
                 self._changed.notify_all()
+            pause = read_number("TOPSORT_OUTBOX_SWEEP_INTERVAL", 0.1)
             # By up to half of it, so that processes that start together drift apart.
-            pause = read_number("TOPSORT_OUTBOX_SWEEP_INTERVAL", 0.1) * (0.5 + self._rand())
-            pause = max(SHORTEST_PAUSE, min(pause, self.relay.get_delay()))
+            pause = max(SHORTEST_PAUSE, min(pause, delay)) * (0.5 + self._rand())
 
-    def _relay_safely(self) -> None:
-        """Send what is due; a database that fails is asked again at the next interval."""
+    def _relay_safely(self) -> float:
+        """Send what is due; return the seconds until there is more, as far as it is known.
+
+        A database that fails is asked again at the next interval.
+        """
         try:
             close_old_connections()
             self.relay.run(lambda: not self._is_closed)
             self._retention.run()
-        except Exception as error:
+            return self.relay.get_delay()
+        except BaseException as error:  # a receiver's SystemExit, too: this thread goes on
             said = "outbox not relayed; is it migrated, and the database there?"
             log_safely(logging.ERROR, ("relay", type(error).__name__), said, error=error)
+            return math.inf
         finally:
             # Not kept while this thread waits: a database counts what is open, and ends what idles.
             connections[self.relay.using].close()
@@ -148,10 +154,14 @@ def is_shared(using: str) -> bool:
 
 
 def close_relay() -> None:
-    """Let this process's relay end after the batch that it is at; the rows stay where they are."""
+    """Let this process's relay end after the batch that it is at, if it is not at it for long.
+
+    The rows stay where they are: what is broken off is sent again, under the same ids, when its
+    lease is over. The time that a process has to end is for what is in memory.
+    """
     relay = _relays.pop(os.getpid(), None)
     if relay is not None:
-        relay.close(read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0))
+        relay.close(read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0) * PART_OF_EXIT)
 
 
 def _abandon_copies() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from django.core.checks import Warning  # noqa: A004 - Django's name for it
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 def check_outbox_table(
     app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Warn of a database without the outbox's table. No error: it would keep ``migrate`` from it.
+    """Warn of a database without the outbox's table, as ``check --database`` asks.
 
-    Only where the databases are checked, as ``migrate`` and ``check --database`` do.
+    No error: ``migrate`` of another app has such checks made, too.
     """
     using = get_outbox_database()
-    if using not in (databases or ()):
-        return []
+    if using not in (databases or ()) or sys.argv[1:2] == ["migrate"]:
+        return []  # it is about to be made
     with connections[using].cursor() as cursor:
         names = connections[using].introspection.table_names(cursor)
     if OutboxEvent._meta.db_table in names:
@@ -34,5 +35,9 @@ def check_outbox_table(
         f"The database {using!r} has no table {OutboxEvent._meta.db_table}: purchases go by way of"
         " memory, and are lost if the process is killed."
     )
-    hint = "Run manage.py migrate topsort_outbox."
+    hint = (
+        f"Run manage.py migrate topsort_outbox --database {using}. If Django then says that there"
+        " is nothing to do, a router has kept the table away before: let Django forget it first,"
+        f" with manage.py migrate topsort_outbox zero --fake --database {using}."
+    )
     return [Warning(text, hint=hint, id="django_topsort.W013")]

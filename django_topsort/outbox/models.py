@@ -61,6 +61,22 @@ class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
             schema_version__lte=SCHEMA_VERSION,
         ).order_by("due_at")
 
+    def get_first_due(self, kind: str, destination: str) -> datetime | None:
+        """Return when the first of what waits is due; None where nothing waits."""
+        first = [
+            self.filter(
+                destination=destination,
+                kind=kind,
+                status=status,
+                schema_version__lte=SCHEMA_VERSION,
+            )
+            .order_by("due_at")
+            .values_list("due_at", flat=True)
+            .first()
+            for status in WAITING
+        ]
+        return min((due for due in first if due is not None), default=None)
+
     def claim(self, kind: str, destination: str, most: int, lease: Lease) -> list[OutboxEvent]:
         """Lease up to ``most`` rows that are due, and as many announcements; return them.
 

@@ -12,6 +12,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,8 @@ from django_topsort.outbox.announced import finish_announcements
 from django_topsort.outbox.clock import get_database_time
 from django_topsort.outbox.models import MAX_ERROR, RELAY_ORDER, Lease, OutboxEvent, Status
 from django_topsort.outbox.rows import DESTINATION, Reading, read_event, show
-from django_topsort.reporting import describe_error
-from django_topsort.sending.backlog import PROBE_EVENTS, TRIES_IN_DOUBT
+from django_topsort.reporting import describe_error, explain_error
+from django_topsort.sending.backlog import PROBE_EVENTS
 from django_topsort.sending.circuit import Circuit
 from django_topsort.sending.posting import Outcome, post_batch
 from django_topsort.sending.refusals import Refusals
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 
 FIRST_BACKOFF = 5.0  # seconds
 LONGEST_BACKOFF = 3600.0
-DOUBT = 1.0  # seconds, before a row is asked about again that was refused as all others were
+# A purchase that is refused while Topsort takes nothing else is asked about so often: in these
+# minutes other ones show whether everything is refused.
+TRIES_IN_DOUBT = 6
 # Of a lease: what is left then is for writing down what became of the rows.
 PART_FOR_POSTING = 0.7
 
@@ -72,18 +75,21 @@ class Relay:
         self._refusals = Refusals()
         self._refused_since: float | None = None  # the first of the rows that are in doubt
         self._cut: set[int] = set()  # rows that were put back because their batch had cost enough
-        self._retry_at = math.inf  # when the first of what has failed here is due again
 
     def get_pause(self) -> float:
         """Return the seconds until Topsort may be asked again: 0 for now."""
         return self._circuit.get_delay(self._clock()) or 0.0
 
     def get_delay(self) -> float:
-        """Return the seconds until what has failed here is due again, infinite where nothing has.
+        """Return the seconds until the first of what waits is due, infinite where nothing waits.
 
-        What others have put off is found when somebody looks for it.
+        Whoever has put it off. Raises what the database does.
         """
-        return max(self.get_pause(), self._retry_at - self._clock())
+        now = get_database_time(self.using)
+        rows = OutboxEvent.objects.using(self.using)
+        dues = [rows.get_first_due(kind, DESTINATION) for kind in RELAY_ORDER]
+        delays = [(due - now).total_seconds() for due in dues if due is not None]
+        return max(self.get_pause(), min(delays, default=math.inf))
 
     def run(self, should_go_on: Callable[[], bool]) -> int:
         """Send what is due, until nothing is or ``should_go_on()`` says no; return how many rows.
@@ -91,8 +97,6 @@ class Relay:
         Raises what the database does.
         """
         done = 0
-        if self._retry_at <= self._clock():
-            self._retry_at = math.inf
         while should_go_on() and not self.get_pause():
             rows = self.send_batch()
             if not rows:
@@ -193,21 +197,29 @@ class Relay:
         def find(events: Iterable[Event]) -> list[OutboxEvent]:
             return [rows[event.kind, event.id] for event in events]
 
-        if outcome.delivered:
-            done = find(outcome.delivered)
-            self._update(done, token, status=Status.DELIVERED, settled_at=now, last_error="")
-            self._report.delivered(outcome.delivered)
-        for event, error in outcome.rejected:
-            said = shorten(error)
-            self._update(
-                find([event]), token, status=Status.REJECTED, settled_at=now, last_error=said
-            )
-            self._report.rejected([event], error)
-        if outcome.waiting:
-            self._put_back(outcome, find(outcome.waiting), token, now)
+        report = self._report
+        # Said when all is written down, and all of it, even if a receiver throws a SystemExit.
+        with ExitStack() as sayings:
+            if outcome.waiting:
+                self._put_back(outcome, find(outcome.waiting), token, now, sayings)
+            for event, error in reversed(outcome.rejected):
+                said = shorten(error)
+                self._update(
+                    find([event]), token, status=Status.REJECTED, settled_at=now, last_error=said
+                )
+                sayings.callback(report.rejected, [event], error)
+            if outcome.delivered:
+                done = find(outcome.delivered)
+                self._update(done, token, status=Status.DELIVERED, settled_at=now, last_error="")
+                sayings.callback(report.delivered, outcome.delivered)
 
     def _put_back(
-        self, outcome: Outcome, rows: Sequence[OutboxEvent], token: str, now: datetime
+        self,
+        outcome: Outcome,
+        rows: Sequence[OutboxEvent],
+        token: str,
+        now: datetime,
+        sayings: ExitStack,
     ) -> None:
         error = outcome.error
         age = timedelta(seconds=read_number("TOPSORT_OUTBOX_MAX_AGE", 1))
@@ -227,12 +239,13 @@ class Relay:
                 self._update(some, token, due_at=now, lease_token="")
             else:
                 self._put_off(some, token, now, said, error)
-        if error is not None:
-            self._report.failed(error, len(outcome.waiting))
         pairs = list(zip(outcome.waiting, rows, strict=True))
         accounts.count_stored([event for event, row in pairs if row.pk not in keys])
         if gone:
-            self._report.dropped([event for event, row in pairs if row.pk in keys], "dead_letter")
+            dead = [event for event, row in pairs if row.pk in keys]
+            sayings.callback(self._report.dropped, dead, "dead_letter")
+        if error is not None:
+            sayings.callback(self._report.failed, error, len(outcome.waiting))
 
     def _put_off(
         self,
@@ -248,11 +261,8 @@ class Relay:
         is_own = error is None or not error.configuration
         attempts = rows[0].attempts + is_own
         pause = get_backoff(attempts, self._rand)
-        if error is not None and error.isolate:
-            pause = DOUBT * (1 + self._rand())  # other batches soon show whether all are refused
         if error is not None and error.retry_after is not None:
             pause = max(pause, min(error.retry_after, LONGEST_BACKOFF))
-        self._retry_at = min(self._retry_at, self._clock() + pause)
         due_at = now + timedelta(seconds=pause)
         self._update(rows, token, attempts=attempts, due_at=due_at, last_error=said, lease_token="")
 
@@ -277,4 +287,5 @@ class Relay:
 
 def shorten(error: ApiError) -> str:
     """Return what a person needs to know of an error, in what the column holds."""
-    return show(f"{type(error).__name__} {describe_error(error)}", MAX_ERROR)
+    said = f"{type(error).__name__} {describe_error(error)}: {explain_error(error)}"
+    return show(said, MAX_ERROR)

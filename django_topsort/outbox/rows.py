@@ -92,12 +92,8 @@ def build_key(kind: str, event_id: str) -> str:
 
 
 def build_announcement_key(announcement: Announcement) -> str:
-    """Return what makes an announcement the only one of its order."""
-    if announcement.model:
-        order = f"{announcement.using}\0{announcement.model}\0{announcement.pk}"
-    else:
-        order = announcement.name
-    return build_key("announcement", order)
+    """Return what makes an announcement's row the only one of its own."""
+    return build_key("announcement", announcement.token)
 
 
 def to_ascii(text: bytes) -> str:

@@ -7,14 +7,17 @@ there. If the process dies between the commit and the report, any other one can 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.apps import apps
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 from django_topsort.events import Purchase
 from django_topsort.exceptions import UnreportableOrder
+from django_topsort.ids import build_id
 from django_topsort.purchases.buyers import Buyer, get_request_buyer, is_refusal
 from django_topsort.purchases.finding import describe_order, find_purchase
 from django_topsort.wire import decode_event, encode_event
@@ -28,7 +31,10 @@ MAX_NAME = 200  # characters of an order's number that are shown
 class Announcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An order that is to be reported once it is committed.
 
-    ``model``, ``pk`` and ``using``: which order, in which database; empty where it is in none, and
+    ``token``: of this one announcement. An order may be announced by several transactions at once,
+    none of which may wait for another, or take back what another has written.
+    ``model``, ``pk`` (as JSON) and ``using``: which order, in which database; empty where it is in
+    none, and
     ``purchase`` then is its event as JSON. ``opaque_user_id``: what the caller gave. ``shopper``,
     ``device_type`` and ``channel``: who made the request. ``is_refusal``: whether that was somebody
     who may not be tracked. ``name``: the order's number, for people.
@@ -36,6 +42,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     name: str
     using: str
+    token: str = msgspec.field(default_factory=build_id)
     model: str = ""
     pk: str = ""
     purchase: str = ""
@@ -62,7 +69,7 @@ def build_announcement(
             name=describe_order(order)[:MAX_NAME],
             using=using,
             model=order._meta.label_lower,
-            pk=str(order.pk),
+            pk=json.dumps(order.pk, cls=DjangoJSONEncoder),
             opaque_user_id=opaque_user_id,
             shopper=buyer.opaque_user_id if buyer else None,
             device_type=buyer.device_type if buyer else None,
@@ -87,7 +94,8 @@ def find_announced_purchase(announcement: Announcement) -> Purchase | None:
         return purchase if isinstance(purchase, Purchase) else None
     model = apps.get_model(announcement.model)
     rows = model._base_manager.using(announcement.using)
-    order = rows.filter(pk=announcement.pk).first()
+    key = json.loads(announcement.pk)
+    order = rows.filter(pk=tuple(key) if isinstance(key, list) else key).first()
     if order is None:
         return None
     fallback = None

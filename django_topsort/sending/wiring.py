@@ -65,7 +65,8 @@ class Wiring:
 
     ``post`` sends one request's body; ``encode`` makes that body; ``report`` hears what became of
     each event; ``options`` is asked at each use. ``overflow`` may take what is about to be given
-    up, and returns what it does not take; it may wait for a disk or a database. ``clock`` gives
+    up, and returns what it does not take; it may wait for a disk or a database. ``has_overflow``:
+    whether there is anybody to take it. ``clock`` gives
     seconds that never go back, and ``rand`` numbers from 0 to 1 that scatter what processes would
     do at the same moment.
     """
@@ -75,5 +76,6 @@ class Wiring:
     report: Report
     options: Callable[[], SenderOptions]
     overflow: Callable[[Sequence[Event]], Sequence[Event]] = _keep
+    has_overflow: Callable[[], bool] = bool
     clock: Callable[[], float] = time.monotonic
     rand: Callable[[], float] = random.random

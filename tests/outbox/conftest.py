@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db.models import Model
 
-from django_topsort.outbox import background
+from django_topsort.outbox import background, testruns
 from django_topsort.outbox.models import OutboxEvent
 from django_topsort.testing import FakeApi
 
@@ -25,10 +25,11 @@ def api(settings: Any) -> Iterator[FakeApi]:
 
 
 @pytest.fixture(autouse=True)
-def outbox(settings: Any, own_backends: None) -> Iterator[None]:
-    """Purchases go to the outbox; no test leaves its relay to the next."""
+def outbox(settings: Any, own_backends: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Purchases go to the outbox as in a shop; no test leaves its relay to the next."""
+    monkeypatch.setattr(testruns, "test_run", testruns.TestRun())
     settings.TOPSORT_BACKENDS = {"default": LOCMEM, "purchases": OUTBOX}
-    settings.TOPSORT_SHUTDOWN_TIMEOUT = 60  # the disk of a loaded machine is slow
+    settings.TOPSORT_SHUTDOWN_TIMEOUT = 600  # the disk of a loaded machine is slow
     yield
     background.close_relay()
     names = [thread.name for thread in threading.enumerate()]

@@ -92,6 +92,17 @@ def test_failed_rows_are_sent_again_by_who_may(may: bool) -> None:
     assert OutboxEvent.objects.waiting().count() == may
 
 
+def test_what_was_delivered_is_not_sent_again() -> None:
+    row = store("1", status=Status.DELIVERED)
+    data = {"action": "send_again", "_selected_action": [row.pk]}
+
+    client = build_client("view_outboxevent", "change_outboxevent", "delete_outboxevent")
+    page = client.post(reverse(LIST), data, follow=True).content.decode()
+
+    assert "Nothing of that was refused or given up" in page
+    assert "delete_selected" not in page
+
+
 def test_text_of_outsiders_is_shown_as_text() -> None:
     store("<script>alert(1)</script>", status=Status.DEAD, last_error="<img src=x onerror=y>")
 

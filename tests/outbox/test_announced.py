@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -22,7 +23,7 @@ from django_topsort.testing import FakeApi
 from django_topsort.tracking import track_purchase
 from tests.orders import PLACED, place_order
 from tests.sending.engine import build_event
-from tests.shop.models import Order
+from tests.shop.models import MarketOrder, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SHOPPER = "0190d8f2-0000-7000-8000-000000000000"
@@ -219,6 +220,16 @@ def test_announcement_of_a_model_that_is_gone_waits(api: FakeApi) -> None:
 
     assert not flush()
     assert get_statuses() == [Status.ANNOUNCED]
+
+
+def test_order_with_a_key_of_several_parts_is_reported(api: FakeApi) -> None:
+    with transaction.atomic():
+        order = MarketOrder.objects.create(market=uuid4(), number="7")
+        announce_and_die(order, opaque_user_id=SHOPPER)
+    let_patience_end()
+
+    assert flush()
+    assert [event["id"] for event in api.purchases] == ["7"]
 
 
 def test_query_that_a_hook_breaks_spoils_no_order(api: FakeApi) -> None:

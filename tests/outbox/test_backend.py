@@ -181,6 +181,7 @@ def test_rolled_back_order_is_not_counted() -> None:
 
 def test_any_kind_can_be_stored(api: FakeApi, settings: Any) -> None:
     settings.TOPSORT_BACKENDS = {"default": OUTBOX}
+    settings.TOPSORT_OUTBOX_RELAY = False  # so that all wait for one request
     for kind in EVENT_KINDS:
         record(build_event(kind, kind))
 
@@ -215,17 +216,32 @@ def test_order_commits_without_the_table_and_its_purchase_goes_by_memory(
     assert SHOPPER not in caplog.text
 
 
-@pytest.mark.usefixtures("no_table")
-def test_event_that_the_outbox_refuses_in_a_transaction_waits_for_its_end() -> None:
-    backend = EventBackend()
+def test_event_of_a_foreign_transaction_is_not_lost_with_it(settings: Any) -> None:
+    """A click has happened though the transaction around it is rolled back."""
+    settings.TOPSORT_BACKENDS = {"default": OUTBOX, "overflow": OUTBOX}
+    memory = locmem.EventBackend()
+    routing._backends["django_topsort.backends.thread.EventBackend"] = memory
+    overflow = routing.get_overflow()
+    assert overflow is not None
+    events = build_events(2, "clicks")
     with transaction.atomic():
-        backend.send_events(build_events(1, "purchases"))
+        record(build_event("clicks", "1"))
+        assert overflow.take_over(events) is events
         transaction.set_rollback(True)
-    with transaction.atomic():
-        backend.send_events(build_events(2, "purchases"))
-        assert locmem.outbox == []
 
-    assert len(locmem.outbox) == 2
+    assert [event.id for event in locmem.outbox] == ["1"]
+    assert get_rows() == []
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_order_of_another_database_is_not_lost_with_the_outbox_s_transaction() -> None:
+    with transaction.atomic():
+        with transaction.atomic(using="other"):
+            track_purchase(place_order(using="other"), opaque_user_id=SHOPPER)
+        transaction.set_rollback(True)
+
+    assert Order.objects.using("other").count() == 1
+    assert [event.id for event in locmem.outbox] == ["1001"]
 
 
 @pytest.mark.usefixtures("no_table")
@@ -354,6 +370,7 @@ def test_app_that_is_not_installed_is_an_error_with_a_hint() -> None:
 
 def test_event_is_sent_as_it_was_recorded(api: FakeApi, settings: Any) -> None:
     settings.TOPSORT_BACKENDS = {"default": OUTBOX}
+    settings.TOPSORT_OUTBOX_RELAY = False  # so that all wait for one request
     events = [*build_full_events(), build_event("clicks", "klick-ä\u2603\U0001f600-\x00")]
     for event in events:
         record(event)

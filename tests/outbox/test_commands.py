@@ -56,12 +56,17 @@ def test_relay_once_says_that_something_waits(api: FakeApi) -> None:
     assert call("topsort_relay", "--once") == (1, "rows sent or put off: 1, waiting: 1")
 
 
-def test_relay_once_names_a_database_that_fails() -> None:
+def test_dead_letters_that_are_none_are_said_to_be() -> None:
+    assert call("topsort_dead_letters") == (0, "nothing was refused or given up")
+
+
+@pytest.mark.parametrize("command", [("topsort_relay", "--once"), ("topsort_dead_letters",)])
+def test_command_names_a_database_that_fails(command: tuple[str, ...]) -> None:
     with connection.schema_editor() as editor:
         editor.delete_model(OutboxEvent)
     try:
         with pytest.raises(CommandError, match="the outbox cannot be read: "):
-            call("topsort_relay", "--once")
+            call(*command)
     finally:
         with connection.schema_editor() as editor:
             editor.create_model(OutboxEvent)
@@ -150,10 +155,10 @@ def test_dead_letters_are_sent_again(api: FakeApi, args: list[str], ids: list[st
     store("3", kind="clicks", status=Status.REJECTED)
     store("4", status=Status.DELIVERED)
     counted = call("topsort_dead_letters", "--send-again", "--dry-run", *args)
-    assert counted == (0, f"would be sent again: {len(ids)}")
+    assert counted == (0, f"dry run, wait again: {len(ids)}")
     assert not OutboxEvent.objects.waiting().exists()
 
-    assert call("topsort_dead_letters", "--send-again", *args) == (0, f"sent again: {len(ids)}")
+    assert call("topsort_dead_letters", "--send-again", *args) == (0, f"wait again: {len(ids)}")
 
     call("topsort_relay", "--once")
     assert sorted(event["id"] for event in api.events) == ids
@@ -162,7 +167,7 @@ def test_dead_letters_are_sent_again(api: FakeApi, args: list[str], ids: list[st
 def test_dead_letters_are_deleted() -> None:
     store("1", status=Status.DEAD)
     store("2")
-    assert call("topsort_dead_letters", "--delete", "--dry-run") == (0, "would be deleted: 1")
+    assert call("topsort_dead_letters", "--delete", "--dry-run") == (0, "dry run, deleted: 1")
     assert OutboxEvent.objects.count() == 2
 
     assert call("topsort_dead_letters", "--delete") == (0, "deleted: 1")

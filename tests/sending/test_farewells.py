@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from django_topsort.events import Event
 from django_topsort.exceptions import NoAnswer
-from django_topsort.sending.farewells import MAX_HELD, MAX_UNSAID
+from django_topsort.sending.farewells import MAX_HELD, MAX_UNSAID, PART
 from django_topsort.sending.wiring import SenderOptions, Wiring
 from django_topsort.sending.workers import Workers
 from django_topsort.wire import encode_request
@@ -86,7 +87,7 @@ def build(api: Api, ears: Ears, overflow: Overflow) -> Iterator[Build]:
             report=ears,
             options=lambda: options or SenderOptions(flush_interval=3600, idle_seconds=3600),
             overflow=overflow,
-            **({} if clock is None else {"clock": clock}),
+            clock=clock or time.monotonic,
         )
         made.append(Workers(wiring))
         return made[-1]
@@ -151,15 +152,18 @@ def test_what_comes_after_the_end_goes_to_the_overflow(
 
 
 def test_overflow_that_hangs_does_not_hold_up_the_end(
-    build: Build, ears: Ears, overflow: Overflow
+    build: Build, ears: Ears, overflow: Overflow, caplog: pytest.LogCaptureFixture
 ) -> None:
     overflow.may_go_on.clear()
     workers = build()
-    workers.put(build_events(3))
+    workers.put([*build_events(PART + 3), *build_events(2, "purchases")])
 
     assert workers.shutdown(0.3) is False
 
-    assert ears.reasons == {"shutdown": 3}
+    # What is being written is neither dropped nor kept yet; the purchases are among it.
+    assert ears.reasons == {"shutdown": 5}
+    assert {event.kind for event, _ in ears.dropped_events} == {"impressions"}
+    assert f"ending while the overflow takes events={PART}" in caplog.text
 
 
 def test_what_failed_for_too_long_goes_to_the_overflow(

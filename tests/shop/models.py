@@ -21,6 +21,18 @@ class Order(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
 
 
+class MarketOrder(models.Model):
+    """An order of one of several markets, which is known by both."""
+
+    pk = models.CompositePrimaryKey("market", "number")
+    market = models.UUIDField()
+    number = models.CharField(max_length=20)
+
+    @property
+    def lines(self) -> list[dict[str, str]]:
+        return [{"sku": "shoe-1", "line_total": "59.90"}]
+
+
 class Line(models.Model):
     order = models.ForeignKey(Order, related_name="lines", on_delete=models.CASCADE)
     product = models.ForeignKey(Product, null=True, on_delete=models.SET_NULL)

@@ -20,7 +20,7 @@ class Command(BaseCommand):
         "Shows what is in the outbox of all processes, and what became of this process's own"
         " events, which are none in a command: django_topsort.status.get_status() says it of the"
         " process that calls it. Ends with 1 where purchases are dead letters, refused, or wait for"
-        " more than --max-age seconds."
+        " more than --max-age seconds, and where the outbox cannot be read."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -42,5 +42,6 @@ class Command(BaseCommand):
             self.stdout.write(describe_status(status))
         purchases = (status["outbox"] or {}).get("purchases", {})
         is_late = max_age is not None and (purchases.get("oldest_seconds") or 0) > max_age
-        if is_late or purchases.get("dead") or purchases.get("rejected"):
+        is_lost = purchases.get("dead") or purchases.get("rejected")
+        if is_late or is_lost or status["error"]:
             raise SystemExit(1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from django.db.models import Count
 
 from django_topsort.events import EVENT_KINDS
@@ -32,6 +33,12 @@ class Command(BaseCommand):
         action.add_argument("--delete", action="store_true")
 
     def handle(self, **options: Any) -> None:
+        try:
+            self._handle(**options)
+        except DatabaseError as error:
+            raise CommandError(f"the outbox cannot be read: {error}") from error
+
+    def _handle(self, **options: Any) -> None:
         using = get_outbox_database()
         rows = OutboxEvent.objects.using(using).filter(
             status__in=[options["status"]] if options["status"] else STATUSES
@@ -43,15 +50,17 @@ class Command(BaseCommand):
         if not (options["send_again"] or options["delete"]):
             self._show(rows)
             return
-        verb = "sent again" if options["send_again"] else "deleted"
+        verb = "wait again" if options["send_again"] else "deleted"
         if options["dry_run"]:
-            self.stdout.write(f"would be {verb}: {rows.count()}")
+            self.stdout.write(f"dry run, {verb}: {rows.count()}")
         elif options["send_again"]:
             self.stdout.write(f"{verb}: {rows.send_again(get_database_time(using))}")
         else:
             self.stdout.write(f"{verb}: {rows.delete()[0]}")
 
     def _show(self, rows: Any) -> None:
+        if not rows.exists():
+            self.stdout.write("nothing was refused or given up")
         for row in rows.order_by("pk")[:MAX_SHOWN]:
             self.stdout.write(f"{row.kind} {row.event_id} {row.status}: {row.last_error}")
         for found in rows.order_by().values("kind", "status").annotate(count=Count("pk")):
