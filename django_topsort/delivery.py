@@ -18,10 +18,17 @@ from django_topsort.conf import topsort_settings
 from django_topsort.events import EVENT_KINDS
 from django_topsort.exceptions import InvalidEvent, UnreportableOrder
 from django_topsort.lineage import lineage
+from django_topsort.offloop import off_loop
 from django_topsort.purchases.announcements import build_announcement
 from django_topsort.purchases.finding import describe_order
 from django_topsort.reporting import Reporter, log_limit
-from django_topsort.routing import get_backend, get_backend_path, get_backends, is_transactional
+from django_topsort.routing import (
+    get_backend,
+    get_backend_path,
+    get_backends,
+    get_memory_backend,
+    is_transactional,
+)
 from django_topsort.threads import ThreadValues
 
 if TYPE_CHECKING:
@@ -166,6 +173,7 @@ def flush(timeout: float = 5.0) -> bool:
     Returns whether nothing is left.
     """
     deadline = time.monotonic() + timeout
+    off_loop.wait(timeout)
     is_empty = True
     for backend in get_backends():
         try:
@@ -237,14 +245,24 @@ def _deliver_counted(events: Sequence[Event]) -> None:
         log_safely(logging.ERROR, ("no_backend",), "no backend events=%s", count, error=error)
         return
     for backend, some in routes:
-        if backend.blocking and (loop := _get_running_loop()) is not None:
-            run = partial(contextvars.copy_context().run, _send_safely, backend, some)
-            try:
-                loop.run_in_executor(None, run)
-            except RuntimeError:  # the loop is ending, and takes no more work
-                run()
-        else:
+        if not (backend.blocking and _is_on_loop()):
             _send_safely(backend, some)
+            continue
+        run = partial(contextvars.copy_context().run, _send_safely, backend, some)
+        if not off_loop.run(run):
+            _keep_in_memory(some)
+
+
+def _keep_in_memory(events: Sequence[Event]) -> None:
+    """Give events to a backend that does not wait, as theirs cannot keep up."""
+    try:
+        memory = get_memory_backend()
+        if not memory.blocking:
+            memory.send_events(events)
+            return
+    except Exception as error:
+        log_safely(logging.ERROR, ("memory",), "not kept events=%s", len(events), error=error)
+    give_up(events, "overflow")
 
 
 def _send_safely(backend: BaseEventBackend, events: Sequence[Event]) -> None:
@@ -258,8 +276,9 @@ def _send_safely(backend: BaseEventBackend, events: Sequence[Event]) -> None:
         log_safely(logging.ERROR, ("backend", name), said, name, len(events), error=error)
 
 
-def _get_running_loop() -> asyncio.AbstractEventLoop | None:
+def _is_on_loop() -> bool:
     try:
-        return asyncio.get_running_loop()
+        asyncio.get_running_loop()
     except RuntimeError:
-        return None
+        return False
+    return True

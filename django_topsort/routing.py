@@ -15,6 +15,7 @@ from django_topsort.backends.base import BaseEventBackend
 from django_topsort.conf import BACKEND_KEYS, SETTINGS, topsort_settings
 from django_topsort.events import EVENT_KINDS
 from django_topsort.exceptions import TopsortConfigurationError
+from django_topsort.offloop import off_loop
 from django_topsort.reporting import log_limit
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # of these has to go when a setting changes.
 _backends: dict[str, BaseEventBackend] = {}
 _closed: set[str] = set()
+# For what is on its way to a backend when the process ends.
+CLOSING_SECONDS = 0.5
 _opened = 0  # the process whose backends were told that requests are served
 
 
@@ -129,6 +132,7 @@ def close_backends() -> None:
     The thread backend takes ``TOPSORT_SHUTDOWN_TIMEOUT`` seconds at most. What it then has left,
     and what comes later, goes to the overflow, or is dropped (``shutdown``).
     """
+    off_loop.wait(CLOSING_SECONDS)
     for path, backend in list(_backends.items()):
         try:
             backend.close()

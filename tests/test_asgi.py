@@ -21,7 +21,7 @@ WHOLE = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 @pytest.fixture
-def api(settings: Any) -> Iterator[FakeApi]:
+def api(settings: Any, own_backends: None) -> Iterator[FakeApi]:
     """An API; what arrives was flushed, because the interval does not pass."""
     settings.TOPSORT_BACKENDS = THREAD
     settings.TOPSORT_FLUSH_INTERVAL = 600

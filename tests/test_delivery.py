@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 import threading
@@ -23,11 +22,13 @@ from django_topsort.backends.base import BaseEventBackend
 from django_topsort.delivery import deliver, deliver_safely, flush, flushing
 from django_topsort.events import EVENT_KINDS, Event
 from django_topsort.exceptions import TopsortConfigurationError
+from django_topsort.offloop import MAX_WAITING, off_loop
 from django_topsort.routing import get_backend, get_backend_path, is_blocking
 from django_topsort.signals import events_delivered, events_dropped
 from django_topsort.tracking import record
 from tests.logs import handle_log
 from tests.sending.engine import (
+    PATIENCE,
     Heard,
     build_event,
     build_events,
@@ -60,6 +61,13 @@ class Blocking(Remembering):
     """Waits for something, as one that posts does."""
 
     blocking = True
+
+    def before(self) -> None:
+        """Wait for it."""
+
+    def send_events(self, events: Sequence[Event]) -> None:
+        self.before()
+        super().send_events(events)
 
 
 class Failing(BaseEventBackend):
@@ -349,7 +357,7 @@ async def test_backend_that_blocks_works_beside_the_loop(settings: Any) -> None:
     use(settings, default="Blocking", clicks="Remembering")
     request_id.set("request-7")
     deliver_safely([build_event("clicks", "click"), build_event("purchases", "order")])
-    await asyncio.get_running_loop().shutdown_default_executor()
+    off_loop.wait(PATIENCE)
 
     assert Remembering.taken[0] == "click"
     here = threading.current_thread().name
@@ -365,12 +373,26 @@ def test_backend_that_blocks_works_in_place_without_a_loop(settings: Any) -> Non
     assert Remembering.threads == [threading.current_thread().name]
 
 
-async def test_backend_that_blocks_works_in_place_on_a_loop_that_ends(settings: Any) -> None:
+async def test_backend_that_cannot_keep_up_with_a_loop_leaves_the_rest_to_memory(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, drops: list[tuple[str, str, int]]
+) -> None:
+    may_go_on = threading.Event()
+    monkeypatch.setattr(Blocking, "before", lambda self: may_go_on.wait(PATIENCE))
     use(settings, default="Blocking")
-    await asyncio.get_running_loop().shutdown_default_executor()
-    deliver_safely([build_event()])
+    for number in range(MAX_WAITING + 3):
+        deliver_safely([build_event(event_id=str(number))])
+    assert drops == [("impressions", "overflow", 1)] * 3  # the memory is the backend that blocks
 
-    assert Remembering.threads == [threading.current_thread().name]
+    use(settings, default=LOCMEM, clicks="Blocking")
+    deliver_safely([build_event("clicks", "click")])
+    assert get_ids(locmem.outbox) == ["click"]
+
+    settings.TOPSORT_BACKENDS = {"clicks": f"{HERE}Blocking"}
+    deliver_safely([build_event("clicks", "click")])
+    assert drops[3:] == [("clicks", "overflow", 1)]
+    may_go_on.set()
+    off_loop.wait(PATIENCE)
+    assert len(Remembering.taken) == MAX_WAITING
 
 
 # Flush
