@@ -148,6 +148,25 @@ def test_purchase_waits_for_its_page_only_where_its_backend_blocks(
     collector.deliver = list  # type: ignore[assignment]  # the file is not wanted
 
 
+class Lost:
+    """A router that does not know where orders are."""
+
+    def db_for_write(self, model: object, **hints: object) -> str:
+        raise LookupError("no shard for this order")
+
+
+def test_order_of_which_nobody_knows_the_database_breaks_no_checkout(
+    settings: Any, drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    order = place_order()
+    settings.DATABASE_ROUTERS = [Lost()]
+
+    track_purchase(order, opaque_user_id=SHOPPER)
+
+    assert drops == [("purchases", "invalid", 1)]
+    assert "purchase not reported order=1001" in caplog.text
+
+
 @override_settings(TOPSORT_CONSENT=lambda request: False)
 def test_finished_purchase_of_a_shopper_who_may_not_be_tracked_is_left_out() -> None:
     item = PurchaseItem(product_id="p-1", unit_price=Decimal(1))

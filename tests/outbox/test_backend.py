@@ -216,6 +216,18 @@ def test_order_commits_without_the_table_and_its_purchase_goes_by_memory(
     assert SHOPPER not in caplog.text
 
 
+def test_rows_that_are_new_are_written_beside_those_that_are_there(
+    drops: list[tuple[str, str, int]],
+) -> None:
+    backend = EventBackend()
+    backend.send_events(build_events(2, "purchases"))
+
+    backend.send_events(build_events(3, "purchases"))
+
+    assert len(get_rows()) == 3
+    assert drops == [("purchases", "duplicate", 2)]
+
+
 def test_event_of_a_foreign_transaction_is_not_lost_with_it(settings: Any) -> None:
     """A click has happened though the transaction around it is rolled back."""
     settings.TOPSORT_BACKENDS = {"default": OUTBOX, "overflow": OUTBOX}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from django_topsort.events import Event
-from django_topsort.exceptions import NoAnswer
+from django_topsort.exceptions import ApiError, AuthenticationFailed, NoAnswer
 from django_topsort.sending.farewells import MAX_HELD, MAX_UNSAID, PART
 from django_topsort.sending.wiring import SenderOptions, Wiring
 from django_topsort.sending.workers import Workers
@@ -54,11 +54,14 @@ class Api:
         self.is_asked = threading.Event()
         self.may_answer = threading.Event()
         self.may_answer.set()
+        self.error: ApiError = NoAnswer("nobody is there")
+        self.count = 0
 
     def __call__(self, body: bytes, limit: float | None = None) -> None:
+        self.count += 1
         self.is_asked.set()
         assert self.may_answer.wait(PATIENCE)
-        raise NoAnswer("nobody is there")
+        raise self.error
 
 
 @pytest.fixture
@@ -80,13 +83,19 @@ def ears() -> Ears:
 def build(api: Api, ears: Ears, overflow: Overflow) -> Iterator[Build]:
     made: list[Workers] = []
 
-    def build(options: SenderOptions | None = None, clock: Clock | None = None) -> Workers:
+    def build(
+        options: SenderOptions | None = None,
+        clock: Clock | None = None,
+        *,
+        has_overflow: bool = False,
+    ) -> Workers:
         wiring = Wiring(
             post=api,
             encode=encode_request,
             report=ears,
             options=lambda: options or SenderOptions(flush_interval=3600, idle_seconds=3600),
             overflow=overflow,
+            has_overflow=lambda: has_overflow,
             clock=clock or time.monotonic,
         )
         made.append(Workers(wiring))
@@ -136,6 +145,25 @@ def test_what_is_left_when_the_process_ends_goes_to_the_overflow(
 
     assert sorted(get_ids(overflow.taken)) == sorted(get_ids(build_events(120)))
     assert ears.dropped_events == []
+
+
+def test_end_does_not_wait_for_an_api_that_is_known_to_be_away(
+    build: Build, api: Api, overflow: Overflow
+) -> None:
+    """The time of a process that ends is for the overflow then."""
+    options = SenderOptions(flush_interval=0, idle_seconds=0.01)
+    api.error = AuthenticationFailed(status=401)
+    workers = build(options, has_overflow=True)
+    workers.put(build_events(3))
+    wait_until(lambda: workers.get_state()["is_paused"])
+    asked = api.count
+    begun = time.monotonic()
+
+    assert workers.shutdown(3 * PATIENCE) is False
+
+    assert time.monotonic() - begun < PATIENCE
+    assert api.count == asked
+    assert len(overflow.taken) == 3
 
 
 def test_what_comes_after_the_end_goes_to_the_overflow(
