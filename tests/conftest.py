@@ -23,8 +23,12 @@ hypothesis.settings.load_profile("suite")
 
 @pytest.fixture(autouse=True)
 def _clean_memory() -> Iterator[None]:
-    """Leave no event, no cached value and no silenced log line to the next test."""
+    """Leave no event, no cached value and no silenced log line to the next test.
+
+    Nor an outbox, which asks a database that the next test may not have.
+    """
     yield
+    routing._backends.pop("django_topsort.outbox.backend.EventBackend", None)
     locmem.outbox.clear()
     cache.clear()
     reporting.log_limit.clear()
