@@ -54,6 +54,7 @@ class EventBackend(BaseEventBackend):
                 get_memory_backend().send_events(events)
             else:
                 self._store(events)
+            self._own.get().is_unwritten = False
         except Exception as error:
             said = "outbox not written events=%s; sent from memory instead. Is it migrated?"
             log_safely(logging.ERROR, ("outbox",), said, len(events), error=error)
