@@ -139,7 +139,8 @@ def test_committed_orders_are_delivered_once_whenever_their_processes_are_killed
     wait_until(lambda: is_over(shop))
     relay.send(signal.SIGTERM)
 
-    assert relay.wait().code == 0
+    # The second where so few rounds were made that it was asked to end before it had begun.
+    assert relay.wait().code in (0, -signal.SIGTERM)
     committed = get_committed(shop)
     received = [event["id"] for event in shop.api.purchases]
     said = (
