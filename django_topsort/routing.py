@@ -138,9 +138,7 @@ def close_backends() -> None:
             backend.close()
         except Exception as error:
             name = type(backend).__module__
-            with suppress(Exception):
-                said = "close failed backend=%s"
-                log_limit.log(logging.ERROR, ("close", name), said, name, exc_info=error)
+            _log_safely(("close", name), "close failed backend=%s", name, error)
         _closed.add(path)
 
 
@@ -181,10 +179,8 @@ def take_over(backend: BaseEventBackend, events: Sequence[Event]) -> Sequence[Ev
             return events
         return overflow.take_over(events)
     except Exception as error:
-        with suppress(Exception):
-            said = "overflow failed events=%s"
-            key = ("overflow", type(error).__name__)
-            log_limit.log(logging.ERROR, key, said, len(events), exc_info=error)
+        key = ("overflow", type(error).__name__)
+        _log_safely(key, "overflow failed events=%s", len(events), error)
         return events
 
 
@@ -201,3 +197,8 @@ def _get_instance(path: str) -> BaseEventBackend:
         backend = _backends.setdefault(path, build_backend(path))
         backend.overflow = partial(take_over, backend)
     return backend
+
+
+def _log_safely(key: tuple[str, ...], said: str, value: object, error: Exception) -> None:
+    with suppress(Exception):  # the project's log handler may raise
+        log_limit.log(logging.ERROR, key, said, value, exc_info=error)
