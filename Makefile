@@ -4,6 +4,7 @@
 #   DJANGO   the Django to install, as pip reads it         make test DJANGO='django~=6.0.0'
 #   VENV     where the environment stands                   make test VENV=/tmp/py313
 #   ARGS     more arguments for pytest                      make test ARGS='-k middleware'
+#   SHOPS    the shops of tests/shops to run                make test-shops SHOPS=oscar
 #   SOAK_SECONDS   how long a soak takes                    make soak SOAK_SECONDS=45
 #   DATABASE_DRIVER   postgresql or mariadb, with the server's address in TEST_DATABASE_URL; see .ci/with-database
 
@@ -14,6 +15,7 @@ WORKERS ?= auto
 ARGS ?=
 DATABASE_DRIVER ?=
 SOAK_SECONDS ?= 1200
+SHOPS ?= oscar salesman recipes
 
 SHELL := /bin/sh
 BIN := $(VENV)/bin
@@ -22,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick test-servers test-faults soak test-wheel lint format build lock clean FORCE
+.PHONY: help venv demo test quick test-servers test-faults test-shops soak test-wheel lint format build lock clean FORCE
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -46,6 +48,11 @@ test-servers: $(VENV)/.servers  ## Run pages and exits under gunicorn, uWSGI, uv
 
 test-faults: $(VENV)/.servers $(DRIVER)  ## Run the faults of docs/faults.md, one by one
 	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)
+
+test-shops: $(foreach shop,$(SHOPS),$(VENV)/.shop-$(shop))  ## Run Oscar, Salesman and others from the package index
+	set -e; for shop in $(SHOPS); do \
+	  echo "== $$shop"; DJANGO_SETTINGS_MODULE=tests.shops.$$shop.settings $(PYTEST) tests/shops/$$shop $(ARGS); \
+	done
 
 soak: $(VENV)/.servers  ## Let shoppers shop while the API comes and goes; SOAK_SECONDS=45 for a short one
 	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --keep-logs
@@ -95,6 +102,13 @@ $(VENV)/.servers: requirements/servers.txt requirements/uwsgi.txt $(VENV)/.dev
 	@$(PIP) install --constraint requirements/dev.txt -r requirements/servers.txt
 	@$(PIP) install -r requirements/uwsgi.txt 2> /dev/null || \
 	  echo "uWSGI is not installed: there is no wheel of it for this Python, and it could not be built here"
+	@touch $@
+
+# Whatever a shop asks for besides, it gets the Django of this environment or is not installed.
+$(VENV)/.shop-%: requirements/shops/%.txt $(VENV)/.dev
+	@echo "Installing the shop $* into $(VENV) ..."
+	@$(BIN)/python -c 'import django; print("django==" + django.__version__)' > $@.django
+	@$(PIP) install --constraint $@.django -r requirements/shops/$*.txt
 	@touch $@
 
 $(VENV)/.base: pyproject.toml requirements/django.txt $(VENV)/.made-from
