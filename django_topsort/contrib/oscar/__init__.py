@@ -1,3 +1,3 @@
-"""django-oscar, also by way of django-oscar-api: one line in ``INSTALLED_APPS`` reports its orders."""
+"""django-oscar, also by way of django-oscar-api: one line in ``INSTALLED_APPS`` does it."""
 
 from __future__ import annotations
