@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from django.apps import apps
+from django.urls import include, path
+
+from tests.shops.oscar.bank import BankView
+
+urlpatterns = [
+    path("bank/", BankView.as_view()),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("api/", include("oscarapi.urls")),
+    path("topsort/", include("django_topsort.urls")),
+    path("", include(apps.get_app_config("oscar").urls[0])),
+]
