@@ -12,12 +12,18 @@ from tests.shops.oscar.shoppers import Catalogue, Shopper
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let Oscar and what it needs warn of what they will have to change; that is theirs."""
-    for category in ("DeprecationWarning", "PendingDeprecationWarning", "UserWarning"):
-        config.addinivalue_line("filterwarnings", f"ignore::{category}")
+    kinds = ("DeprecationWarning", "PendingDeprecationWarning", "UserWarning", "SyntaxWarning")
+    for what in (*kinds, "Warning:haystack"):
+        config.addinivalue_line("filterwarnings", f"ignore::{what}")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaves(topsort_api: FakeApi) -> None:
+    """Send what the tests' pages report to a server of the tests."""
 
 
 @pytest.fixture
-def catalogue(transactional_db: None) -> Catalogue:
+def catalogue(db: None) -> Catalogue:
     return Catalogue()
 
 

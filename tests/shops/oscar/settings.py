@@ -55,7 +55,11 @@ TEMPLATES = [
 ]
 AUTHENTICATION_BACKENDS = ["oscar.apps.customer.auth_backends.EmailBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-HAYSTACK_CONNECTIONS = {"default": {"ENGINE": "haystack.backends.simple_backend.SimpleEngine"}}
+# As in Oscar's sandbox: its lists come from an index, and the "simple" one knows no categories.
+HAYSTACK_CONNECTIONS = {
+    "default": {"ENGINE": "haystack.backends.whoosh_backend.WhooshEngine", "STORAGE": "ram"}
+}
+HAYSTACK_SIGNAL_PROCESSOR = "haystack.signals.RealtimeSignalProcessor"
 STATIC_URL = "/static/"
 MEDIA_URL = "/media/"
 
@@ -63,6 +67,7 @@ OSCAR_THUMBNAILER = "tests.shops.oscar.thumbnails.NoThumbnails"
 OSCAR_ALLOW_ANON_CHECKOUT = True
 OSCAR_PRODUCTS_PER_PAGE = 2
 OSCAR_INITIAL_ORDER_STATUS = "Pending"
+OSCARAPI_INITIAL_ORDER_STATUS = "Pending"
 OSCAR_INITIAL_LINE_STATUS = "Pending"
 OSCAR_ORDER_STATUS_PIPELINE = {
     "Pending": ("Paid", "Cancelled"),

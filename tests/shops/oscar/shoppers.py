@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from oscar.core.loading import get_model
@@ -15,6 +16,7 @@ class Catalogue:
     """A shop's products, all in one category."""
 
     def __init__(self) -> None:
+        call_command("clear_index", interactive=False, verbosity=0)
         self.country = factories.CountryFactory(iso_3166_1_a2="GB", is_shipping_country=True)
         self.category = get_model("catalogue", "Category").add_root(name="Kitchen")
         self.kinds = {
@@ -49,6 +51,7 @@ class Catalogue:
             factories.create_stockrecord(
                 product, Decimal(price or 0), partner_sku=f"sku-{title}", partner_name=partner
             )
+        product.save()  # now that it has its category, it can be found
         return product
 
 
@@ -64,10 +67,8 @@ class Shopper:
         """The opaque id that the shop's pages gave."""
         return str(self.client.cookies["tsuid"].value)
 
-    def log_in(self, *, is_staff: bool = False) -> Any:
-        user = factories.UserFactory(
-            email="shopper@example.com", username="shopper", is_staff=is_staff
-        )
+    def log_in(self, **roles: bool) -> Any:
+        user = factories.UserFactory(email="shopper@example.com", username="shopper", **roles)
         self.client.force_login(user)
         return user
 
