@@ -16,7 +16,7 @@ OrderPlacementMixin = get_class("checkout.mixins", "OrderPlacementMixin")
 
 
 @method_decorator(csrf_exempt, name="dispatch")
-class BankView(OrderPlacementMixin, View):  # type: ignore[misc]  # Oscar has no types
+class BankView(OrderPlacementMixin, View):  # type: ignore[misc,valid-type]  # Oscar has no types
     """The bank says that an order was paid; it says so again where it got no answer."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

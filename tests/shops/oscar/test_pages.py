@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from django.template import engines
@@ -14,7 +15,7 @@ from django.urls import reverse
 from oscar.core.loading import get_model
 from pytest_django import Settings
 
-from django_topsort.events import Event, Impression, PageView
+from django_topsort.events import Event, Impression, PageView, Placement
 from django_topsort.testing import capture_events
 from tests.shops.oscar.shoppers import Catalogue, Shopper
 
@@ -24,18 +25,32 @@ def products(catalogue: Catalogue) -> list[Any]:
     return [catalogue.add(f"kettle {number}") for number in range(3)]
 
 
-def get(client: Client, url: str) -> tuple[PageView, list[Impression]]:
+class Shown(NamedTuple):
+    """What an impression says."""
+
+    product: str | None
+    bid: str | None
+    place: Placement
+
+
+def read(impression: Impression) -> Shown:
+    assert impression.placement is not None
+    entity = impression.entity
+    return Shown(entity.id if entity else None, impression.resolved_bid_id, impression.placement)
+
+
+def get(client: Client, url: str) -> tuple[PageView, list[Shown]]:
     """Open a page; return its only page view, and its impressions."""
     with capture_events() as events:
         response = client.get(url)
     assert response.status_code == 200
     (pageview,) = events.pageviews
     assert len(events) == 1 + len(events.impressions)
-    return pageview, events.impressions
+    return pageview, [read(impression) for impression in events.impressions]
 
 
-def get_shown(impressions: list[Impression]) -> list[str]:
-    return [impression.entity.id for impression in impressions if impression.entity]
+def get_products(impressions: list[Shown]) -> list[str | None]:
+    return [impression.product for impression in impressions]
 
 
 def test_category_page_reports_itself_and_each_product_at_its_place(
@@ -46,20 +61,20 @@ def test_category_page_reports_itself_and_each_product_at_its_place(
     assert pageview.page.type == "category"
     assert pageview.page.value == str(catalogue.category.pk)
     (impression,) = impressions
-    assert impression.placement.path == url
-    assert impression.placement.category_ids == (str(catalogue.category.pk),)
-    assert (impression.placement.page, impression.placement.page_size) == (2, 2)
-    assert impression.placement.position == 1
+    assert impression.place.path == url
+    assert impression.place.category_ids == (str(catalogue.category.pk),)
+    assert (impression.place.page, impression.place.page_size) == (2, 2)
+    assert impression.place.position == 1
     _, others = get(client, url)
-    assert [other.placement.position for other in others] == [1, 2]
-    assert {*get_shown(others), *get_shown(impressions)} == {str(one.pk) for one in products}
+    assert [other.place.position for other in others] == [1, 2]
+    assert {*get_products(others), *get_products(impressions)} == {str(one.pk) for one in products}
 
 
 def test_list_shows_the_parent_of_variants(client: Client, catalogue: Catalogue) -> None:
     shirt = catalogue.add("shirt", is_parent=True)
     catalogue.add("small", parent=shirt)
     _, impressions = get(client, catalogue.category.get_absolute_url())
-    assert str(shirt.pk) in get_shown(impressions)
+    assert str(shirt.pk) in get_products(impressions)
 
 
 def test_catalogue_is_the_home_page_where_the_shop_says_so(
@@ -76,8 +91,8 @@ def test_search_page_reports_what_was_searched(client: Client, products: list[An
     pageview, impressions = get(client, f"{reverse('search:search')}?q=kettle")
     assert pageview.page.type == "search"
     assert pageview.page.value == "kettle"
-    assert [one.placement.search_query for one in impressions] == ["kettle", "kettle"]
-    assert [one.placement.position for one in impressions] == [1, 2]
+    assert [one.place.search_query for one in impressions] == ["kettle", "kettle"]
+    assert [one.place.position for one in impressions] == [1, 2]
 
 
 @pytest.mark.parametrize("query", ["", "%20", "x" * 5000, "%00", "%ED%A0%80"])
@@ -96,9 +111,9 @@ def test_product_page_reports_itself_and_the_lists_beside_it(
     pageview, impressions = get(client, kettle.get_absolute_url())
     assert pageview.page.type == "PDP"
     assert pageview.page.value == str(kettle.pk)
-    assert get_shown(impressions) == [str(other.pk), str(third.pk)]
-    assert {one.placement.product_id for one in impressions} == {str(kettle.pk)}
-    assert [one.placement.path.rpartition("/")[2] for one in impressions] == [
+    assert get_products(impressions) == [str(other.pk), str(third.pk)]
+    assert {one.place.product_id for one in impressions} == {str(kettle.pk)}
+    assert [one.place.path.rpartition("/")[2] for one in impressions] == [
         "recommended",
         "recently-viewed",
     ]
@@ -135,7 +150,7 @@ def test_product_with_a_bid_is_a_sponsored_impression(
 ) -> None:
     monkeypatch.setattr(get_model("catalogue", "Product"), "topsort_bid_id", "bid", raising=False)
     _, impressions = get(client, catalogue.category.get_absolute_url())
-    assert [one.resolved_bid_id for one in impressions] == ["bid", "bid"]
+    assert [one.bid for one in impressions] == ["bid", "bid"]
 
 
 @pytest.mark.parametrize("is_strict", [True, False])
@@ -158,6 +173,32 @@ def test_page_is_shown_though_its_products_have_no_ids(
         f"{reverse('search:search')}?q=kettle",
     ):
         assert b"kettle" in client.get(url).content
+
+
+EXTENDING = (
+    '{% extends "oscar/catalogue/partials/product.html" %}'
+    "{% block product_title %}own{% endblock %}"
+)
+REPLACING = "{% load topsort_oscar %}{% topsort_oscar_product %}own"
+
+
+@pytest.mark.parametrize("template", [EXTENDING, REPLACING])
+def test_template_of_the_shop_reports_its_products_once(
+    client: Client,
+    catalogue: Catalogue,
+    products: list[Any],
+    settings: Settings,
+    tmp_path: Path,
+    template: str,
+) -> None:
+    own = tmp_path / "oscar/catalogue/partials/product.html"
+    own.parent.mkdir(parents=True)
+    own.write_text(template)
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    url = catalogue.category.get_absolute_url()
+    _, impressions = get(client, url)
+    assert len(impressions) == 2
+    assert client.get(url).content.count(b"own") >= 2
 
 
 def test_template_without_a_request_is_rendered() -> None:
