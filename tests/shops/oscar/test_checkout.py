@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from oscar.apps.partner import strategy
 from oscar.core.loading import get_model
 from oscar.test import factories
 from pytest_django import Settings
@@ -206,6 +207,33 @@ def test_fault_of_the_shop_leaves_the_checkout_as_it_is_without_us(
         assert "ZeroDivisionError" in caplog.text
     else:
         api.wait_for(1, "purchases")
+
+
+def test_reader_that_cannot_be_imported_breaks_no_change_of_status(
+    api: FakeApi, shopper: Shopper, catalogue: Catalogue, settings: Settings
+) -> None:
+    settings.TOPSORT_ORDER_READER = "no.such.Reader"
+    order = shopper.buy(catalogue.add("kettle"))
+    order.set_status("Paid")
+    assert order.status_changes.get().new_status == "Paid"
+
+
+class Hostile(strategy.Default):  # type: ignore[misc]  # Oscar has no types
+    """Prices that let nobody ask for the request."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "request":
+            raise ZeroDivisionError
+        return super().__getattribute__(name)
+
+
+def test_strategy_that_raises_breaks_no_checkout(
+    api: FakeApi, shopper: Shopper, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strategy.Selector, "strategy", lambda self, **kwargs: Hostile())
+    shopper.buy(catalogue.add("kettle"))
+    api.wait_for(1, "purchases")
+    assert api.purchases[0]["opaqueUserId"] == shopper.cookie
 
 
 def test_settings_of_the_shop_pass_the_checks() -> None:
