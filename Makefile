@@ -49,9 +49,11 @@ test-servers: $(VENV)/.servers  ## Run pages and exits under gunicorn, uWSGI, uv
 test-faults: $(VENV)/.servers $(DRIVER)  ## Run the faults of docs/faults.md, one by one
 	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)
 
+# What shops use that Django will drop is theirs, and is said while they are loaded, before any conftest.py.
 test-shops: $(foreach shop,$(SHOPS),$(VENV)/.shop-$(shop))  ## Run Oscar, Salesman and others from the package index
 	set -e; for shop in $(SHOPS); do \
-	  echo "== $$shop"; DJANGO_SETTINGS_MODULE=tests.shops.$$shop.settings $(PYTEST) tests/shops/$$shop $(ARGS); \
+	  echo "== $$shop"; DJANGO_SETTINGS_MODULE=tests.shops.$$shop.settings $(PYTEST) tests/shops/$$shop \
+	    -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning $(ARGS); \
 	done
 
 soak: $(VENV)/.servers  ## Let shoppers shop while the API comes and goes; SOAK_SECONDS=45 for a short one
