@@ -173,7 +173,7 @@ def read_product_id(
     if isinstance(product, Promise):
         product = f"{product}"  # a lazy text, which a hook would take for a product
     product_id = read(product)
-    if product_id is None and (read is read_id or is_plain_id(product)):
+    if product_id is None and (is_plain_id(product) or topsort_settings.TOPSORT_PRODUCT_ID is None):
         # Such as the empty text that a template has for a variable that it lacks.
         raise InvalidEvent(field, product, rule)
     return product_id

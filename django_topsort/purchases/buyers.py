@@ -88,7 +88,7 @@ def get_request_buyer(request: HttpRequest, order: Any = None) -> Buyer | None:
     user = getattr(request, "user", None)
     if getattr(user, "is_staff", False) or not has_consent(request):
         return None
-    owner = None if order is None or is_plain_id(order) else _get_duck_reader().get_user(order)
+    owner = None if order is None or is_plain_id(order) else _get_duck_reader(order).get_user(order)
     if owner is not None and not _is_same_user(owner, user):
         return None
     shopper = get_shopper(request)
@@ -196,23 +196,23 @@ def get_order_key(order_or_key: Any) -> str:
     if is_plain_id(order_or_key):
         key = read_id(order_or_key) or ""
     else:
-        key = read_id(_get_duck_reader().get_key(order_or_key)) or ""
+        key = read_id(_get_duck_reader(order_or_key).get_key(order_or_key)) or ""
     return key if len(key) <= MAX_KEY else hashlib.sha256(key.encode()).hexdigest()
 
 
-def _get_duck_reader() -> Any:
-    """Return the configured reader if it can be asked for single facts, else the default one.
+def _get_duck_reader(order: object) -> Any:
+    """Return the reader of ``order`` if it can be asked for single facts, else the default one.
 
     A plain function reads a whole order or nothing, and an order without lines is not readable yet
     when its shopper is to be remembered.
     """
-    reader = get_reader()
+    reader = get_reader(order)
     return reader if isinstance(reader, OrderReader) else OrderReader()
 
 
 def _read_buyer(order: Any) -> Buyer | None:
     """Return the buyer whom the order itself names."""
-    reader = get_reader()
+    reader = get_reader(order)
     facts: Any = None
     if not isinstance(reader, OrderReader):
         try:
@@ -223,7 +223,7 @@ def _read_buyer(order: Any) -> Buyer | None:
     if facts is not None and facts.opaque_user_id:
         found = facts.opaque_user_id, facts.device_type, facts.channel
     else:
-        duck = _get_duck_reader()
+        duck = _get_duck_reader(order)
         found = duck.get_opaque_user_id(order), duck.get_device_type(order), duck.get_channel(order)
     if not found[0]:
         return None

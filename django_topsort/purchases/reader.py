@@ -16,6 +16,7 @@ from django_topsort.events import Purchase
 from django_topsort.fields import CHANNELS, DEVICE_TYPES
 from django_topsort.purchases.names import OrderNames
 from django_topsort.purchases.products import get_product_id, get_vendor_id
+from django_topsort.purchases.registry import find_registered_reader
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
 from django_topsort.purchases.values import (
     ABSENT,
@@ -220,11 +221,15 @@ class OrderReader(OrderNames):
         return found and found.value
 
 
-def get_reader() -> Callable[[Any], Reading]:
-    """Return the reader that ``TOPSORT_ORDER_READER`` names: an instance where it is a class."""
-    hook = topsort_settings.get_hook("TOPSORT_ORDER_READER")
-    if hook is None:
-        return OrderReader()
+def get_reader(order: object = None) -> Callable[[Any], Reading]:
+    """Return what reads ``order``: an instance where it is a class.
+
+    It is the reader that ``TOPSORT_ORDER_READER`` names. Where that is the default one, a reader
+    that was registered for the order's model goes before it (``registry.register_reader``).
+    """
+    hook = topsort_settings.get_hook("TOPSORT_ORDER_READER") or OrderReader
+    if hook is OrderReader:
+        hook = find_registered_reader(order) or OrderReader
     return hook() if isinstance(hook, type) else hook
 
 

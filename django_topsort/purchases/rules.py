@@ -88,7 +88,7 @@ def build_purchase(
     TopsortConfigurationError for a reader that returns something else, and whatever the reader
     raises.
     """
-    reading: Any = get_reader()(order)
+    reading: Any = get_reader(order)(order)
     if reading is None:
         logger.debug("no purchase, or not yet: type=%s", type(order).__name__)
         return None
