@@ -49,7 +49,9 @@ def sample(teapot: Product) -> Product:
 
 @pytest.fixture
 def large(teapot: Product) -> Variant:
-    return Variant.objects.create(parent=teapot, code="teapot-large", price=Decimal("20.00"))
+    return Variant.objects.create(
+        pk=teapot.pk, parent=teapot, code="teapot-large", price=Decimal("20.00")
+    )
 
 
 @pytest.fixture

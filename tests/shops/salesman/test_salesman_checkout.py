@@ -137,7 +137,7 @@ def test_webhook_that_is_repeated_reports_nothing_more(
         tell_webhook("credit-card/webhook", ref=found["ref"], id="t-1")
 
     assert len(get_purchases(api)) == 1
-    assert len(api.requests) == 1
+    assert sum("purchase" in request.verdict for request in api.requests) == 1
     assert drops == []
 
 
