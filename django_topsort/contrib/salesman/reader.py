@@ -10,9 +10,9 @@ from typing import Any
 from django_topsort.conf import topsort_settings
 from django_topsort.contrib.salesman.shoppers import NO_CONSENT
 from django_topsort.purchases.products import get_product_id
-from django_topsort.purchases.reader import OrderReader
+from django_topsort.purchases.reader import OrderReader, list_lines, prefetch_products
 from django_topsort.purchases.registry import find_registered_product_id
-from django_topsort.purchases.values import read_id, show_key
+from django_topsort.purchases.values import get_value, read_id, show_key
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ class SalesmanOrderReader(OrderReader):
 
     key_names = ("ref",)
     placed_at_names = ("date_created",)
-    lines_names = ("items",)
     line_total_names = ("total",)
 
     def is_complete(self, order: Any) -> bool:
@@ -60,9 +59,18 @@ class SalesmanOrderReader(OrderReader):
         """
         if order.total <= 0 or order.status not in order.Status.get_payable():
             return False
-        # Not all(), which may have been fetched before the payment came.
-        payments = order.payments.filter()
+        # Where the order was read: a replica may lag. Not all(), which may be of earlier.
+        payments = order.payments.using(order._state.db)
         return sum((payment.amount for payment in payments), Decimal(0)) >= Decimal(order.total)
+
+    def get_lines(self, order: Any) -> list[Any]:
+        """Return the order's lines, with their products fetched in one query for each model."""
+        lines = list_lines(get_value(order, "items"))
+        # Django cannot fetch the products of a model that the shop has no more.
+        known = [line for line in lines if _has_model(line.product_content_type_id)]
+        if known:
+            prefetch_products(known, ("product",))
+        return lines
 
     def get_product_id(self, line: Any) -> str | None:
         """Return the code that the line keeps of its product, unless the project says otherwise."""
@@ -72,6 +80,14 @@ class SalesmanOrderReader(OrderReader):
         # Not line.code, which is the text "(no code)" where there is none.
         kept = read_id((line.product_data or {}).get("code"))
         return get_product_id(product) if kept is None and product is not None else kept
+
+
+def _has_model(content_type_id: int | None) -> bool:
+    from django.contrib.contenttypes.models import ContentType
+
+    if content_type_id is None:
+        return False
+    return ContentType.objects.get_for_id(content_type_id).model_class() is not None
 
 
 def _goes_by_code(product: Any) -> bool:

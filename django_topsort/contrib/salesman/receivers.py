@@ -20,6 +20,7 @@ from django_topsort.orders import report_order
 from django_topsort.purchases.databases import get_order_database
 from django_topsort.purchases.finding import describe_order
 from django_topsort.purchases.reader import get_reader
+from django_topsort.purchases.values import show_key
 from django_topsort.routing import is_transactional
 
 NEW = "_topsort_is_new"  # an attribute of an order: this very instance was saved as a new one
@@ -137,8 +138,11 @@ def is_stored(order: Any) -> bool:
 
 def say_unseen(instance: Any, error: Exception) -> None:
     """Log that an order, or its payment, could not be looked at. Never raises."""
+    # Its own number first: the reader, which knows where others have theirs, may be what is broken.
+    ref = getattr(instance, "ref", None)
+    order = show_key(ref) if isinstance(ref, str) else describe_order(instance)
     said = "order not looked at order=%s"
-    log_safely(logging.ERROR, ("salesman",), said, describe_order(instance), error=error)
+    log_safely(logging.ERROR, ("salesman", order), said, order, error=error)
 
 
 def connect() -> None:

@@ -11,7 +11,6 @@ import pytest
 from django.db import connections
 
 from django_topsort.testing import FakeApi
-
 from tests.shops.salesman.models import Product, Variant
 from tests.shops.salesman.shopping import Shopper
 

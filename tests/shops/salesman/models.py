@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 
@@ -12,6 +12,8 @@ class Product(models.Model):
     name = models.CharField(max_length=50)
     code = models.CharField(max_length=50)
     price = models.DecimalField(max_digits=9, decimal_places=2)
+
+    objects: ClassVar[models.Manager[Product]] = models.Manager()
 
     class Meta:
         app_label = "catalogue"
@@ -29,6 +31,8 @@ class Variant(models.Model):
     parent = models.ForeignKey(Product, models.CASCADE, related_name="variants")
     code = models.CharField(max_length=50)
     price = models.DecimalField(max_digits=9, decimal_places=2)
+
+    objects: ClassVar[models.Manager[Variant]] = models.Manager()
 
     class Meta:
         app_label = "catalogue"

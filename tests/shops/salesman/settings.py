@@ -1,4 +1,4 @@
-"""A shop made with Salesman, as its documentation says, and with what README and docs/shops.md add."""
+"""A shop made as Salesman's documentation says, with what README and docs/shops.md add."""
 
 from __future__ import annotations
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.db import transaction
+from django.test import Client, RequestFactory
 from django.utils.dateparse import parse_datetime
+from salesman.basket.models import Basket
 from salesman.orders.models import Order
 
 from django_topsort.outbox.models import OutboxEvent
-from django_topsort.testing import FakeApi
+from django_topsort.testing import FakeApi, capture_events
 from tests.shops.salesman.models import Product, Variant
 from tests.shops.salesman.shopping import Shopper, get_items, get_purchases, tell_webhook
 
@@ -237,3 +239,69 @@ def test_cancelled_order_that_was_paid_is_not_reported(
     tell_webhook("pay-later/instalment", ref=ref, id="t-1", amount="20.00")
 
     assert get_purchases(api) == []
+
+
+def test_order_that_has_its_status_before_its_lines_is_reported_with_them(
+    api: FakeApi, shopper: Shopper, teapot: Product, drops: list[object]
+) -> None:
+    shopper.add(teapot)
+    basket = Basket.objects.get(pk=shopper.check_out("hosted-page")["basket"])
+    request = RequestFactory().get("/")
+
+    order = Order.objects.create_from_request(request, status="PROCESSING")
+    order.populate_from_basket(basket, request)
+
+    (purchase,) = get_purchases(api)
+    assert get_items(purchase) == [("teapot", 1, 15)]
+    assert purchase["opaqueUserId"] == shopper.id
+    assert drops == []
+
+
+def test_order_of_which_nothing_was_charged_is_not_reported(
+    api: FakeApi, shopper: Shopper, sample: Product, drops: list[object]
+) -> None:
+    buy(shopper, sample, "pay-on-delivery")
+    buy(shopper, sample, "credit-card")
+
+    assert get_purchases(api) == []
+    assert drops == []
+
+
+def test_orders_of_one_transaction_are_all_reported(
+    api: FakeApi, shopper: Shopper, teapot: Product, drops: list[object]
+) -> None:
+    refs = [buy(shopper, teapot, "pay-in-advance")["ref"] for _ in range(3)]
+
+    with transaction.atomic():
+        for order in Order.objects.filter(status="HOLD"):
+            order.pay(order.total, f"t-{order.pk}")
+            order.status = "PROCESSING"
+            order.save()
+            order.save()
+        assert OutboxEvent.objects.count() == 3
+
+    assert sorted(purchase["id"] for purchase in get_purchases(api)) == sorted(refs)
+    assert drops == []
+
+
+def test_order_is_reported_although_it_was_rolled_back_before(
+    api: FakeApi, shopper: Shopper, teapot: Product
+) -> None:
+    buy(shopper, teapot, "pay-in-advance")
+    order = Order.objects.get()
+    order.status = "PROCESSING"
+
+    with transaction.atomic():
+        first = transaction.savepoint()
+        order.save()
+        transaction.savepoint_rollback(first)
+        order.save()
+
+    assert len(get_purchases(api)) == 1
+
+
+def test_test_case_of_the_shop_sees_the_purchase(shopper: Shopper, teapot: Product) -> None:
+    with capture_events() as events:
+        found = buy(shopper, teapot, "pay-on-delivery")
+
+    assert [purchase.id for purchase in events.purchases] == [found["ref"]]

@@ -1,4 +1,4 @@
-"""How an order is read, what a shop can change of that, and what a broken reader breaks: nothing."""
+"""How an order is read, what a shop can change, and what a broken reader breaks: nothing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from tests.shops.salesman.models import Product, Variant
 from tests.shops.salesman.shopping import Shopper, get_items, get_purchases, tell_webhook
 
 READERS = "tests.shops.salesman.readers"
+
+
+def get_parent_code(product: Product | Variant) -> str:
+    return product.parent.code if isinstance(product, Variant) else product.code
 
 
 def get_state() -> object:
@@ -59,7 +63,7 @@ def test_impressions_and_purchases_name_products_alike(
 def test_variant_is_reported_as_its_parent_where_the_shop_says_so(
     api: FakeApi, shopper: Shopper, teapot: Product, large: Variant, settings: Any
 ) -> None:
-    settings.TOPSORT_PRODUCT_ID = lambda product: getattr(product, "parent", product).code
+    settings.TOPSORT_PRODUCT_ID = get_parent_code
     shopper.add(teapot)
     shopper.add(large)
     shopper.check_out("pay-on-delivery")

@@ -59,10 +59,11 @@ def test_client_cannot_order_in_the_name_of_another(
     (purchase,) = get_purchases(api)
     assert purchase["opaqueUserId"] == shopper.id
     assert purchase["deviceType"] == "desktop"
-    assert "channel" not in purchase
+    assert purchase["channel"] == "onsite"
     assert shopper.get_order(found)["extra"] == {
         "topsort_user_id": shopper.id,
         "topsort_device_type": "desktop",
+        "topsort_channel": "onsite",
     }
 
 
