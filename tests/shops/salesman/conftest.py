@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.django_db(transaction=True))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def api(settings: Any, own_backends: None) -> Iterator[FakeApi]:
     with FakeApi(api_key="TSE_tests") as api:
         settings.TOPSORT_API_URL = api.url

@@ -305,3 +305,28 @@ def test_test_case_of_the_shop_sees_the_purchase(shopper: Shopper, teapot: Produ
         found = buy(shopper, teapot, "pay-on-delivery")
 
     assert [purchase.id for purchase in events.purchases] == [found["ref"]]
+
+
+def test_capture_sees_an_order_once_however_often_a_transaction_saves_it(
+    shopper: Shopper, teapot: Product
+) -> None:
+    buy(shopper, teapot, "pay-in-advance")
+    order = Order.objects.get()
+
+    with capture_events() as events, transaction.atomic():
+        order.status = "PROCESSING"
+        order.save()
+        order.save()
+
+    assert [purchase.id for purchase in events.purchases] == [order.ref]
+
+
+def test_order_without_a_price_is_not_bought_because_nothing_was_paid(
+    api: FakeApi, shopper: Shopper, teapot: Product
+) -> None:
+    ref = buy(shopper, teapot, "pay-later")["ref"]
+    Order.objects.update(total=0)
+
+    tell_webhook("pay-later/instalment", ref=ref, id="t-1", amount="0")
+
+    assert get_purchases(api) == []

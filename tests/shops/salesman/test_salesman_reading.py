@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from salesman.basket.models import Basket
 from salesman.orders.models import Order, OrderItem
 
 from django_topsort.outbox.models import OutboxEvent
+from django_topsort.purchases.rules import build_purchase
 from django_topsort.signals import event_recorded
 from django_topsort.testing import FakeApi
 from tests.shops.salesman.models import Product, Variant
@@ -224,3 +226,22 @@ def test_outbox_that_is_not_migrated_leaves_the_shop_as_it_would_be(
     assert get_state() == healthy
     api.wait_for(1, "purchases")
     assert api.purchases[-1]["id"] == ref
+
+
+def test_order_of_many_products_is_read_with_as_many_queries(
+    shopper: Shopper, teapot: Product, large: Variant
+) -> None:
+    counts = []
+    for added in (0, 20):
+        for nth in range(added):
+            shopper.add(Product.objects.create(name="Cup", code=f"cup-{nth}", price=2))
+        shopper.add(teapot)
+        shopper.add(large)
+        order = Order.objects.get(ref=shopper.check_out("pay-on-delivery")["ref"])
+        with CaptureQueriesContext(connection) as queries:
+            purchase = build_purchase(order, opaque_user_id="u-1")
+        assert purchase is not None
+        assert len(purchase.items) == added + 2
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
