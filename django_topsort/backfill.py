@@ -46,9 +46,9 @@ class Backfill:
     """One run.
 
     ``place``: behind which order the next run goes on: all before it have been seen off. ``rate``:
-    purchases a second. ``patience``: seconds for which Topsort may not answer. ``is_stopped``: asked
-    before each order. ``tell_unknown``, ``tell_raised`` and ``tell_reported`` get an order's number,
-    and say it.
+    purchases a second. ``patience``: seconds for which Topsort may not answer. ``is_stopped``:
+    asked before each order. ``tell_unknown``, ``tell_raised`` and ``tell_reported`` get an order's
+    number, and say it.
     """
 
     field_name: str
@@ -137,15 +137,13 @@ class Backfill:
                 raise Halted(f"none of the last purchases was delivered: {error}")
             if is_empty or self._is_safe():
                 return
-            if time.monotonic() > until:
+            if self.is_stopped() or time.monotonic() > until:
                 error = self.outcomes.get_error() or "no answer"
-                raise Halted(
-                    f"Topsort has not taken what waits within {self.patience:g} s: {error}"
-                )
+                raise Halted(f"Topsort has not taken what waits: {error}")
             self._pause(1.0)
 
     def _is_safe(self) -> bool:
-        """Whether all is in the outbox, where it outlives this process, and that is not too much."""
+        """Whether all is in the outbox, where it outlives this process, and is not too much."""
         state = get_backend("purchases").get_state().get("outbox")
         if state is None or self.outcomes.get_figures()["waiting"] > 0:
             return False

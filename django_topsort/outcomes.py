@@ -58,7 +58,7 @@ class Outcomes:
         return figures
 
     def describe(self, purchase_id: str) -> str:
-        """Return what became of one purchase: ``"delivered"``, ``"duplicate"``, or in more words."""
+        """Return what became of a purchase: ``"delivered"``, ``"duplicate"``, or in more words."""
         if became := self.last.get(purchase_id):
             return became
         figures = self.get_figures()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from django.utils import timezone
 
 from django_topsort.conf import topsort_settings
@@ -18,7 +17,6 @@ from django_topsort.purchases.reader import OrderReader, get_reader
 from django_topsort.purchases.snapshot import OrderSnapshot
 from django_topsort.purchases.tracing import Origin, Tracer, show
 from django_topsort.purchases.values import read_currency, read_time
-from django_topsort.wire import encode_event
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,8 +43,8 @@ class Explanation:
     """What would be reported of an order.
 
     ``reason``: why nothing would be, ``""`` where something would; ``verdict`` says it in words.
-    ``purchase``: what would be sent, as a JSON object's content. ``lines``: what became of each.
-    ``shopper``: how it is known whose the order is. ``currency``: what TOPSORT_CURRENCY makes of it.
+    ``purchase``: what would be sent. ``lines``: what became of each. ``shopper``: how it is known
+    whose the order is. ``currency``: what ``TOPSORT_CURRENCY`` makes of it.
     """
 
     reader: str
@@ -54,7 +52,7 @@ class Explanation:
     verdict: str = ""
     shopper: str = ""
     currency: str = ""
-    purchase: dict[str, Any] | None = None
+    purchase: Purchase | None = None
     origins: list[Origin] = field(default_factory=list)
     lines: list[LineVerdict] = field(default_factory=list)
 
@@ -72,13 +70,12 @@ def explain_order(order: Any, opaque_user_id: str | None = None) -> Explanation:
     if explanation.reason not in ("invalid", "raised"):
         buyer = find_buyer(order, opaque_user_id=opaque_user_id)
         explanation.shopper = _explain_shopper(order, buyer, tracer)
-    if isinstance(judged, Purchase):
-        explanation.purchase = msgspec.json.decode(encode_event(judged))
+    explanation.purchase = judged
     if isinstance(reading, OrderSnapshot):
         explanation.currency = _explain_currency(reading, tracer)
         items, explanation.lines = explain_items(reading, tracer, judged)
         explanation.origins = [*_explain_head(reading, buyer, judged, tracer), *items]
-    elif isinstance(judged, Purchase):
+    elif judged is not None:
         said = f"as {tracer.name} returned it, in a Purchase"
         explanation.origins = [Origin("all but the shopper", "", said)]
     return explanation

@@ -72,7 +72,7 @@ def find_order(
     if len(numbered) > 1:
         keys = ", ".join(write_key(order.pk) for order in numbered[:MOST_SHOWN])
         raise OrderNotFound(
-            f"the number {key!r} is of several orders; give the primary key of one, with --pk: {keys}"
+            f"the number {key!r} is of several orders; give the primary key of one with --pk: {keys}"
         )
     if numbered:
         order = numbered[0]
@@ -155,9 +155,9 @@ def get_date_field(model: type[models.Model], name: str = "") -> models.DateFiel
             return column
     columns = [one.name for one in model._meta.concrete_fields if isinstance(one, models.DateField)]
     there = f"it has {', '.join(columns)}" if columns else "it has none"
+    missing = f"called {name!r}" if name else "under a name that the reader knows"
     raise OrderNotFound(
-        f"{model._meta.label} has no column of dates called {name or 'as the reader would read it'};"
-        f" --date-field names one: {there}"
+        f"{model._meta.label} has no column of dates {missing}; --date-field names one: {there}"
     )
 
 
@@ -178,7 +178,10 @@ def read_place(model: type[models.Model], field: models.DateField[Any, Any], tex
 
 
 def read_moment(field: models.DateField[Any, Any], text: str) -> datetime | date:
-    """Return the time or day in ISO text, as the column keeps it; OrderNotFound for what is none."""
+    """Return the time or day in ISO text, as the column keeps it.
+
+    Raises OrderNotFound for what is none.
+    """
     moment = parse_time(text)
     if moment is None:
         raise OrderNotFound(f"{text!r} is no day or time, such as 2026-11-01 or 2026-11-01T12:00")

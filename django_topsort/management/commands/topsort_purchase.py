@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +19,7 @@ from django_topsort.purchases.stored_orders import (
     find_order,
     get_order_model,
 )
+from django_topsort.wire import encode_event
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -65,7 +65,12 @@ class Command(BaseCommand):
             content = {
                 "found_by": found.how,
                 "note": found.note,
-                **asdict(explanation),
+                "reader": explanation.reader,
+                "reason": explanation.reason,
+                "verdict": explanation.verdict,
+                "shopper": explanation.shopper,
+                "currency": explanation.currency,
+                "purchase": msgspec.Raw(encode_purchase(explanation) or b"null"),
                 "origins": [origin._asdict() for origin in explanation.origins],
                 "lines": [line._asdict() for line in explanation.lines],
                 "reported": reported,
@@ -80,6 +85,11 @@ class Command(BaseCommand):
             raise SystemExit(1)
 
 
+def encode_purchase(explanation: Explanation) -> bytes:
+    """Return the purchase's JSON as it goes out, empty where there is none."""
+    return b"" if explanation.purchase is None else encode_event(explanation.purchase)
+
+
 def find_row(explanation: Explanation) -> str:
     """Return in words what the outbox knows of the purchase; ``""`` without an outbox."""
     if not apps.is_installed("django_topsort.outbox"):
@@ -90,7 +100,7 @@ def find_row(explanation: Explanation) -> str:
     from django_topsort.outbox.rows import build_key
     from django_topsort.outbox.store import get_outbox_database
 
-    key = build_key("purchases", explanation.purchase["id"])
+    key = build_key("purchases", explanation.purchase.id)
     row = OutboxEvent.objects.using(get_outbox_database()).filter(key=key).first()
     if row is None:
         return "not in the outbox (delivered rows stay for TOPSORT_OUTBOX_KEEP_DELIVERED seconds)"
@@ -105,7 +115,7 @@ def send(
     """Report the order as a shop does; return whether it was delivered, and what became of it."""
     if explanation.purchase is None:
         return False, f"nothing, {explanation.reason}: {explanation.verdict}"
-    name = explanation.purchase["id"]
+    name = explanation.purchase.id
     with Outcomes() as outcomes:
         report_order(found.order, opaque_user_id=opaque_user_id)
         outcomes.flush(FLUSH_SECONDS)
@@ -155,6 +165,6 @@ def describe(found: FoundOrder, explanation: Explanation, reported: str) -> str:
             f"  items[{item}]: lines {', '.join(map(str, of))}" for item, of in several.items()
         ]
     if explanation.purchase is not None:
-        body = msgspec.json.format(msgspec.json.encode(explanation.purchase)).decode()
+        body = msgspec.json.format(encode_purchase(explanation)).decode()
         lines += ["", "The purchase, as it goes out", body]
     return "\n".join(lines)
