@@ -48,11 +48,11 @@ def get_order_model(label: str) -> type[models.Model]:
 
     Raises OrderNotFound, which names labels that are near.
     """
-    try:
-        return apps.get_model(label)
-    except (LookupError, ValueError):
-        labels = {model._meta.label_lower: model._meta.label for model in apps.get_models()}
+    models_by_label = {model._meta.label.lower(): model for model in apps.get_models()}
     name = label.lower()
+    if name in models_by_label:
+        return models_by_label[name]
+    labels = {one: model._meta.label for one, model in models_by_label.items()}
     near = [one for one in labels if one.rpartition(".")[2] == name.rpartition(".")[2]]
     near += [one for one in get_close_matches(name, labels, MOST_SHOWN) if one not in near]
     hint = f"; near to it: {', '.join(labels[one] for one in near)}" if near else ""
@@ -72,7 +72,7 @@ def find_order(
     if len(numbered) > 1:
         keys = ", ".join(write_key(order.pk) for order in numbered[:MOST_SHOWN])
         raise OrderNotFound(
-            f"the number {key!r} is of several orders; give the primary key of one with --pk: {keys}"
+            f"the number {key!r} is of several orders; give the primary key of one, --pk: {keys}"
         )
     if numbered:
         order = numbered[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections, router
+from django.db import DatabaseError, connections, router
 
 from django_topsort.orders import report_order
 from django_topsort.outcomes import Outcomes
@@ -101,7 +101,10 @@ def find_row(explanation: Explanation) -> str:
     from django_topsort.outbox.store import get_outbox_database
 
     key = build_key("purchases", explanation.purchase.id)
-    row = OutboxEvent.objects.using(get_outbox_database()).filter(key=key).first()
+    try:
+        row = OutboxEvent.objects.using(get_outbox_database()).filter(key=key).first()
+    except DatabaseError as error:
+        return f"not known, the outbox cannot be read: {type(error).__name__}; is it migrated?"
     if row is None:
         return "not in the outbox (delivered rows stay for TOPSORT_OUTBOX_KEEP_DELIVERED seconds)"
     settled = f" since {row.settled_at:%Y-%m-%d %H:%M}" if row.settled_at else ""
