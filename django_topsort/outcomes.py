@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from django_topsort.events import Event
 
 COUNTED = ("recorded", "delivered", "rejected", "dropped", "stored", "taken", "waiting")
-MAX_FAILED = 1000  # purchases that are remembered by name
+MAX_NAMED = 1000  # purchases that are remembered by id
 
 
 class Outcomes:
     """Listens, within a ``with`` block, to what becomes of purchases of this process.
 
-    ``failed``: the first thousand that were refused or given up, by id, and why.
+    ``failed``: the first thousand that were refused or given up, by id, and why. ``last``: what
+    became of those of which something was heard last, by id.
     """
 
     def __init__(self) -> None:
@@ -62,12 +63,11 @@ class Outcomes:
         if became := self.last.get(purchase_id):
             return became
         figures = self.get_figures()
-        error = self.get_error()
         if figures["reasons"].get("disabled"):
             return "dropped: reporting is off (the dummy backend)"
         if not figures["recorded"]:
             return "not reported yet: its transaction has not been committed"
-        return f"not delivered yet, it waits: {error}" if error else "not delivered yet, it waits"
+        return f"not delivered yet, it waits: {self.get_error() or 'no answer'}"
 
     def get_error(self) -> str:
         """Return the last failure of a request since the block began, ``""`` if there was none."""
@@ -97,8 +97,9 @@ class Outcomes:
     def _note(self, events: list[Event], became: str, *, is_failure: bool = False) -> None:
         for event in events:
             if event.kind == "purchases":
-                if len(self.last) >= MAX_FAILED:
-                    self.last.clear()  # what is asked for is asked for at once
+                # What is asked for is asked for at once; the others need not be known for long.
+                if len(self.last) >= MAX_NAMED:
+                    self.last.clear()
                 self.last[event.id] = became
-                if is_failure and len(self.failed) < MAX_FAILED:
+                if is_failure and len(self.failed) < MAX_NAMED:
                     self.failed[event.id] = became

@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.db import router, transaction
 
 from django_topsort.purchases.values import show_key
+from django_topsort.tracebacks import log_failure
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -40,7 +41,9 @@ def write_row(key: str, values: dict[str, str]) -> bool:
             rows = model._default_manager.using(using)
             rows.update_or_create(order_key=key, defaults=values)
     except Exception:
-        logger.exception("shopper not kept in the outbox: order=%s; is it migrated?", show_key(key))
+        log_failure(
+            logger, "shopper not kept in the outbox: order=%s; is it migrated?", show_key(key)
+        )
         return False
     return True
 
@@ -57,8 +60,8 @@ def read_row(key: str) -> dict[str, Any] | None:
             rows = model._default_manager.using(using).filter(order_key=key)
             return rows.values(*COLUMNS).first()
     except Exception:
-        logger.exception(
-            "shopper not read from the outbox: order=%s; is it migrated?", show_key(key)
+        log_failure(
+            logger, "shopper not read from the outbox: order=%s; is it migrated?", show_key(key)
         )
         return None
 
@@ -68,7 +71,7 @@ def write_cache(key: str, values: dict[str, str]) -> bool:
     try:
         cache.set(_build_cache_key(key), values, CACHE_SECONDS)
     except Exception:
-        logger.exception("shopper not kept in the cache: order=%s", show_key(key))
+        log_failure(logger, "shopper not kept in the cache: order=%s", show_key(key))
         return False
     return True
 
@@ -78,7 +81,7 @@ def read_cache(key: str) -> dict[str, Any] | None:
     try:
         values: dict[str, Any] | None = cache.get(_build_cache_key(key))
     except Exception:
-        logger.exception("shopper not read from the cache: order=%s", show_key(key))
+        log_failure(logger, "shopper not read from the cache: order=%s", show_key(key))
         return None
     return values
 

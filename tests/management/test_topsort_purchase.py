@@ -212,6 +212,7 @@ def test_number_is_what_the_reader_makes_of_the_column(settings: Settings) -> No
     place_order()
 
     assert "one that a method of the reader makes cannot be looked for" in fail("1001")
+    assert "Numbers are looked for in: user, number;" in fail("shop/1001")
 
 
 def test_numbers_of_a_function_are_under_the_usual_names(settings: Settings) -> None:

@@ -108,8 +108,8 @@ def find_row(explanation: Explanation) -> str:
     if row is None:
         return "not in the outbox (delivered rows stay for TOPSORT_OUTBOX_KEEP_DELIVERED seconds)"
     settled = f" since {row.settled_at:%Y-%m-%d %H:%M}" if row.settled_at else ""
-    error = f": {row.last_error}" if row.last_error else ""
-    return f"in the outbox: {row.status}{settled}, attempts: {row.attempts}{error}"
+    said = f": {row.last_error}" if row.last_error else ""
+    return f"in the outbox: {row.status}{settled}, attempts: {row.attempts}{said}"
 
 
 def send(
