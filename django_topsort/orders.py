@@ -12,6 +12,8 @@ from django_topsort.purchases.buyers import (
     remember_buyer,
     remember_refusal,
 )
+from django_topsort.purchases.finding import describe_order
+from django_topsort.tracebacks import log_failure
 from django_topsort.tracking import track_purchase
 
 if TYPE_CHECKING:
@@ -62,5 +64,5 @@ def remember_shopper(request: HttpRequest | None, order_or_key: Any) -> bool:
         logger.error("shopper not remembered field=%s: %s", error.field, error.rule)
         return False
     except Exception:
-        logger.exception("shopper not remembered")
+        log_failure(logger, "shopper not remembered order=%s", describe_order(order_or_key))
         return False

@@ -11,7 +11,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.test import override_settings
 
-from django_topsort import reporting, routing
+from django_topsort import reporting, routing, tracebacks
 from django_topsort.backends import locmem
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.signals import events_dropped
@@ -32,6 +32,7 @@ def _clean_memory() -> Iterator[None]:
     locmem.outbox.clear()
     cache.clear()
     reporting.log_limit.clear()
+    tracebacks.forget_shown()
 
 
 @pytest.fixture

@@ -12,14 +12,17 @@ from django_topsort.events import Purchase
 from django_topsort.exceptions import InvalidEvent, UnreportableOrder
 from django_topsort.purchases.buyers import find_buyer, get_order_key, has_refused
 from django_topsort.purchases.databases import get_fresh_order
-from django_topsort.purchases.rules import build_purchase
+from django_topsort.purchases.rules import judge_order
 from django_topsort.purchases.values import show_key
 from django_topsort.shoppers import MAX_SHOPPER_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.http import HttpRequest
 
     from django_topsort.purchases.buyers import Buyer
+    from django_topsort.purchases.reader import Reading
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,23 @@ def find_purchase(
     purchase and cannot be one (``"no_shopper"``: nobody knows whose it is), and whatever the
     reader raises.
     """
+    judged = judge_purchase(order, request, opaque_user_id=opaque_user_id, fallback=fallback)
+    return judged if isinstance(judged, Purchase) else None
+
+
+def judge_purchase(
+    order: Any,
+    request: HttpRequest | None = None,
+    *,
+    opaque_user_id: str | None = None,
+    fallback: Buyer | None = None,
+    read: Callable[[Any], Reading] | None = None,
+) -> Purchase | str:
+    """Do as ``find_purchase``, but return the reason where there is no purchase.
+
+    The reasons: those of ``judge_order``, ``"deleted"`` and ``"no_consent"``. ``read`` takes the
+    place of the configured reader where the order itself is read.
+    """
     if order is None:
         raise InvalidEvent("order", None, "it must be an order, or a Purchase")
     if opaque_user_id is not None and not 0 < len(opaque_user_id) <= MAX_SHOPPER_ID:
@@ -55,19 +75,20 @@ def find_purchase(
     fresh = get_fresh_order(order)
     if fresh is None:
         logger.info("order not reported order=%s reason=deleted", describe_order(order))
-        return None
+        return "deleted"
     buyer = find_buyer(fresh, request, opaque_user_id=opaque_user_id) or fallback
-    purchase = build_purchase(
+    purchase = judge_order(
         fresh,
         opaque_user_id=buyer.opaque_user_id if buyer else NOBODY,
         device_type=buyer.device_type if buyer else None,
         channel=buyer.channel if buyer else None,
+        read=read,
     )
-    if purchase is None:
-        return None  # a test, not complete yet, in another currency: build_purchase has logged it
+    if not isinstance(purchase, Purchase):
+        return purchase  # a test, not complete yet, in another currency: it has been logged
     if buyer is None:
         _refuse_nobody(fresh, request)
-        return None
+        return "no_consent"
     if purchase.channel is None:
         channel: Any = topsort_settings.TOPSORT_CHANNEL
         purchase = msgspec.structs.replace(purchase, channel=channel)

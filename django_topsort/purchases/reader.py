@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import chain
 from typing import Any, NamedTuple
@@ -82,6 +82,41 @@ class OrderReader(OrderNames):
                 return Found(name, value)
         return None
 
+    def find_key(self, order: Any) -> Found | None:
+        """Return what the order has under the first of ``key_names`` that it has, blank or not."""
+        for name in self.key_names:
+            value = get_value(order, name)
+            if value is not ABSENT:
+                return Found(name, value)
+        return None
+
+    def find_placed_at(self, order: Any) -> Found | None:
+        """Return the first of ``placed_at_names`` that holds a time, else the first with a day."""
+        day: Found | None = None
+        for name in self.placed_at_names:
+            found = parse_time(get_value(order, name))
+            if isinstance(found, datetime):
+                return Found(name, found)
+            if day is None and found is not None:
+                day = Found(name, found)
+        return day
+
+    def find_lines(self, order: Any) -> Found | None:
+        """Return the list of lines under the first of ``lines_names`` that has any."""
+        for name in self.lines_names:
+            lines = list_lines(get_value(order, name))
+            if lines:
+                return Found(name, lines)
+        return None
+
+    def ask_product_id(self, product: Any) -> str | None:
+        """Return a product's id: ``TOPSORT_PRODUCT_ID`` says it, else it is the primary key."""
+        return get_product_id(product)
+
+    def ask_vendor_id(self, product_or_line: Any) -> str | None:
+        """Return a vendor's id as ``TOPSORT_VENDOR_ID`` says it."""
+        return get_vendor_id(product_or_line)
+
     def is_complete(self, order: Any) -> bool:
         """Whether this order is a purchase by now: yes, unless it says that it is a test.
 
@@ -92,11 +127,8 @@ class OrderReader(OrderNames):
 
     def get_key(self, order: Any) -> str:
         """Return the order's own number, ``""`` where it has none."""
-        for name in self.key_names:
-            value = get_value(order, name)
-            if value is not ABSENT:
-                return read_id(value) or ""
-        return ""
+        found = self.find_key(order)
+        return (found and read_id(found.value)) or ""
 
     def get_placed_at(self, order: Any) -> datetime | None:
         """Return when the order was placed, in an aware datetime.
@@ -104,22 +136,17 @@ class OrderReader(OrderNames):
         A day without a time of day counts only where there is nothing better: it would begin before
         the clicks that led to the order, and Topsort attributes no purchase to a later click.
         """
-        day: date | None = None
-        for name in self.placed_at_names:
-            found = parse_time(get_value(order, name))
-            if isinstance(found, datetime):
-                return read_time(found)
-            day = day or found
-        return read_time(day)
+        found = self.find_placed_at(order)
+        return read_time(found.value) if found else None
 
     def get_lines(self, order: Any) -> list[Any]:
         """Return the order's lines, with their products fetched in one query."""
-        for name in self.lines_names:
-            lines = list_lines(get_value(order, name))
-            if lines:
-                prefetch_products(lines, self.product_names)
-                return lines
-        return []
+        found = self.find_lines(order)
+        if found is None:
+            return []
+        prefetch_products(found.value, self.product_names)
+        lines: list[Any] = found.value
+        return lines
 
     def read_line(self, line: Any) -> LineSnapshot:
         """Return what is read off one line."""
@@ -146,7 +173,7 @@ class OrderReader(OrderNames):
         product = self.get_product(line)
         has_hook = topsort_settings.TOPSORT_PRODUCT_ID is not None
         if product is not None:
-            product_id = get_product_id(product)
+            product_id = self.ask_product_id(product)
             if product_id is not None or has_hook:
                 return product_id
         kept = [self.product_id_names, self.sku_names]
@@ -159,7 +186,8 @@ class OrderReader(OrderNames):
         """Return the vendor's id: ``TOPSORT_VENDOR_ID`` says it, else the line or the product."""
         product = self.get_product(line)
         if topsort_settings.TOPSORT_VENDOR_ID is not None:
-            return get_vendor_id(line if product is None or is_plain_id(product) else product)
+            has_product = product is not None and not is_plain_id(product)
+            return self.ask_vendor_id(product if has_product else line)
         found = self.find(line, self.vendor_names) or self.find(product, self.vendor_names)
         return read_id(found.value) if found else None
 

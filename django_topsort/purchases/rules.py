@@ -32,7 +32,7 @@ from django_topsort.exceptions import (
     describe,
 )
 from django_topsort.fields import MAX_INTEGER, MAX_ITEMS, MAX_PRICE, get_text
-from django_topsort.purchases.reader import get_reader
+from django_topsort.purchases.reader import Reading, get_reader
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
 from django_topsort.purchases.values import (
     EXACT,
@@ -45,7 +45,7 @@ from django_topsort.purchases.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 logger = logging.getLogger(__name__)
 
@@ -88,10 +88,29 @@ def build_purchase(
     TopsortConfigurationError for a reader that returns something else, and whatever the reader
     raises.
     """
-    reading: Any = get_reader(order)(order)
+    judged = judge_order(
+        order, opaque_user_id=opaque_user_id, device_type=device_type, channel=channel
+    )
+    return judged if isinstance(judged, Purchase) else None
+
+
+def judge_order(
+    order: Any,
+    *,
+    opaque_user_id: str | None = None,
+    device_type: str | None = None,
+    channel: str | None = None,
+    read: Callable[[Any], Reading] | None = None,
+) -> Purchase | str:
+    """Do as ``build_purchase``, but return the reason where there is no purchase.
+
+    The reasons: ``"incomplete"`` (the reader says that it is none, or not yet), ``"currency"``,
+    ``"no_payable_line"`` and ``"unknown_shopper"``. ``read`` takes the reader's place.
+    """
+    reading: Any = (read or get_reader(order))(order)
     if reading is None:
         logger.debug("no purchase, or not yet: type=%s", type(order).__name__)
-        return None
+        return "incomplete"
     given = {"opaque_user_id": opaque_user_id, "device_type": device_type, "channel": channel}
     known = {name: value for name, value in given.items() if value is not None}
     if isinstance(reading, Purchase):
@@ -105,7 +124,7 @@ def build_purchase(
     return _build_from_snapshot(reading, known)
 
 
-def _build_from_snapshot(order: OrderSnapshot, known: dict[str, str]) -> Purchase | None:
+def _build_from_snapshot(order: OrderSnapshot, known: dict[str, str]) -> Purchase | str:
     key = read_id(order.key)
     if key is None:
         detail = "the first of the reader's key_names that it has is empty; name another one"
@@ -113,7 +132,7 @@ def _build_from_snapshot(order: OrderSnapshot, known: dict[str, str]) -> Purchas
     shown = show_key(key)
     if not _is_marketplace_currency(order.currency):
         logger.info("order not reported: order=%s reason=currency", shown)
-        return None
+        return "currency"
     items, left_out = build_items(order.lines)
     if left_out:
         _log_left_out(shown, left_out)
@@ -122,11 +141,11 @@ def _build_from_snapshot(order: OrderSnapshot, known: dict[str, str]) -> Purchas
             detail = f"a line cannot be read, and no other is payable: lines={_show(left_out)}"
             raise UnreportableOrder("no_payable_line", detail)
         logger.info("order not reported: order=%s reason=no_payable_line", shown)
-        return None
+        return "no_payable_line"
     facts = {**_get_facts(order), **known}
     if "opaque_user_id" not in facts:
         logger.warning("order not reported: order=%s reason=unknown_shopper", shown)
-        return None
+        return "unknown_shopper"
     occurred_at = read_time(order.placed_at) or timezone.now()
     return Purchase(id=key, occurred_at=occurred_at, items=_keep_most(items, shown), **facts)
 

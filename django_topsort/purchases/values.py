@@ -192,11 +192,16 @@ def read_id(value: object) -> str | None:
     if isinstance(value, Model):
         value = value.pk  # as below, in a tenth of the time: a page has dozens of products
     elif not is_plain_id(value):
-        keys = (get_value(value, name) for name in ("pk", "id"))
-        value = next((key for key in keys if key is not ABSENT), None)
+        value = find_own_id(value)[1]
     if value is None or isinstance(value, bool):
         return None
     return str(value).strip() or None
+
+
+def find_own_id(owner: object) -> tuple[str, object]:
+    """Return under which name ``owner`` has an id of its own, and that id; ``("", None)``: none."""
+    found = ((name, get_value(owner, name)) for name in ("pk", "id"))
+    return next((pair for pair in found if pair[1] is not ABSENT), ("", None))
 
 
 def show_key(key: str) -> str:
