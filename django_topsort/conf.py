@@ -121,6 +121,10 @@ class TopsortSettings:
         "Seconds for which refused events and dead letters stay in the outbox; purchases stay until"
         " somebody deletes them.",
     )
+    TOPSORT_OUTBOX_KEEP_SHOPPERS = Setting[float](
+        90 * 24 * 60 * 60.0,
+        "Seconds for which it is kept who has placed an order, for when it is paid.",
+    )
     TOPSORT_FILE_PATH = Setting[str | None](
         None, "The file to which the filebased backend appends one JSON line per event."
     )

@@ -119,6 +119,7 @@ RULES = {
     "TOPSORT_OUTBOX_MAX_AGE": Rule("E046", is_duration, LONG_SECONDS),
     "TOPSORT_OUTBOX_KEEP_DELIVERED": Rule("E047", is_duration, LONG_SECONDS),
     "TOPSORT_OUTBOX_KEEP_FAILED": Rule("E048", is_duration, LONG_SECONDS),
+    "TOPSORT_OUTBOX_KEEP_SHOPPERS": Rule("E049", is_duration, LONG_SECONDS),
     "TOPSORT_FILE_PATH": Rule(
         "E026",
         lambda value: value is None or isinstance(value, str | os.PathLike),

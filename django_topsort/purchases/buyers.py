@@ -5,10 +5,6 @@ purchase's id. So a shopper can be remembered under the number before there is a
 (``remember_buyer("1001", ...)``), and found for the order that bears it afterwards. Two models of
 orders in one project must not share numbers, as their purchases must not share ids: a reader's
 ``get_key`` tells them apart (``f"tickets/{order.pk}"``).
-
-Buyers are kept in the optional app ``django_topsort.outbox``, where it is installed. Else they are
-in Django's default cache for 30 days, which is the weaker form: a cache of local memory is not
-shared by processes, every cache may forget early, and none of them rolls back with the order.
 """
 
 from __future__ import annotations
@@ -18,24 +14,18 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from django.apps import apps
-from django.core.cache import cache
-from django.db import router, transaction
-
 from django_topsort.conf import topsort_settings
+from django_topsort.purchases.keeping import read_values, write_values
 from django_topsort.purchases.reader import OrderReader, get_reader
 from django_topsort.purchases.values import is_plain_id, read_id, show_key
 from django_topsort.shoppers import MAX_SHOPPER_ID, get_shopper, has_consent
 from django_topsort.visits import get_device_type
 
 if TYPE_CHECKING:
-    from django.db.models import Model
     from django.http import HttpRequest
 
 logger = logging.getLogger(__name__)
 
-OUTBOX_APP = "django_topsort.outbox"
-CACHE_SECONDS = 30 * 24 * 60 * 60
 MAX_KEY = 255  # characters, as many as the outbox's column has
 
 Source = Literal["argument", "order", "remembered", "request"]
@@ -143,15 +133,15 @@ def remember_buyer(
         "device_type": device_type or "",
         "channel": channel or "",
     }
-    return _write_row(key, values) or _write_cache(key, values)
+    return write_values(key, values)
 
 
 def remember_refusal(order_or_key: Any) -> None:
     """Keep that whoever is making an order may not be tracked, and not who that is."""
     key = get_order_key(order_or_key)
     values = {"opaque_user_id": "", "device_type": "", "channel": ""}
-    if key and not _write_row(key, values):
-        _write_cache(key, values)
+    if key:
+        write_values(key, values)
 
 
 def has_refused(order: Any, request: HttpRequest | None = None) -> bool:
@@ -171,8 +161,7 @@ def is_refusal(request: HttpRequest) -> bool:
 
 def _read_values(order_or_key: Any) -> dict[str, str] | None:
     key = get_order_key(order_or_key)
-    # What the outbox could not take is in the cache, as is what precedes its installation.
-    return (_read_row(key) or _read_cache(key)) if key else None
+    return read_values(key) if key else None
 
 
 def get_remembered_buyer(order_or_key: Any) -> Buyer | None:
@@ -228,65 +217,3 @@ def _read_buyer(order: Any) -> Buyer | None:
     if not found[0]:
         return None
     return Buyer(opaque_user_id=found[0], device_type=found[1], channel=found[2], source="order")
-
-
-def _get_model() -> type[Model] | None:
-    if not apps.is_installed(OUTBOX_APP):
-        return None
-    return apps.get_model("topsort_outbox", "RememberedShopper")
-
-
-def _write_row(key: str, values: dict[str, str]) -> bool:
-    model = _get_model()
-    if model is None:
-        return False
-    using = router.db_for_write(model)
-    try:
-        # A savepoint: without it a missing table would spoil the transaction of the checkout.
-        with transaction.atomic(using=using):
-            rows = model._default_manager.using(using)
-            rows.update_or_create(order_key=key, defaults=values)
-    except Exception:
-        logger.exception("shopper not kept in the outbox: order=%s; is it migrated?", show_key(key))
-        return False
-    return True
-
-
-def _read_row(key: str) -> dict[str, str] | None:
-    model = _get_model()
-    if model is None:
-        return None
-    # Where it was written, because a replica may not have it yet.
-    using = router.db_for_write(model)
-    try:
-        with transaction.atomic(using=using):
-            rows = model._default_manager.using(using).filter(order_key=key)
-            return rows.values("opaque_user_id", "device_type", "channel").first()
-    except Exception:
-        logger.exception(
-            "shopper not read from the outbox: order=%s; is it migrated?", show_key(key)
-        )
-        return None
-
-
-def _write_cache(key: str, values: dict[str, str]) -> bool:
-    try:
-        cache.set(_build_cache_key(key), values, CACHE_SECONDS)
-    except Exception:
-        logger.exception("shopper not kept in the cache: order=%s", show_key(key))
-        return False
-    return True
-
-
-def _read_cache(key: str) -> dict[str, str] | None:
-    try:
-        values: dict[str, str] | None = cache.get(_build_cache_key(key))
-    except Exception:
-        logger.exception("shopper not read from the cache: order=%s", show_key(key))
-        return None
-    return values
-
-
-def _build_cache_key(key: str) -> str:
-    # A digest, because memcached takes no spaces and at most 250 characters.
-    return f"topsort:buyer:{hashlib.sha256(key.encode()).hexdigest()}"
