@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model
 
+from django_topsort.offloop import is_on_loop, run_off_loop
 from django_topsort.orders import remember_shopper, report_order
 from django_topsort.signals import click, impression, order_paid, order_placed, pageview
 from django_topsort.tracking import track_click, track_impression, track_pageview
@@ -13,6 +16,8 @@ from django_topsort.tracking import track_click, track_impression, track_pagevie
 if TYPE_CHECKING:
     from django.dispatch import Signal
     from django.http import HttpRequest
+
+logger = logging.getLogger(__name__)
 
 
 def handle_impression(
@@ -40,7 +45,11 @@ def handle_order_placed(
     sender: object, order: Any = None, request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
     """Remember who is placing the order that ``order_placed.send()`` names."""
-    remember_shopper(request, get_order(sender, order, kwargs))
+    remember = partial(remember_shopper, request, get_order(sender, order, kwargs))
+    if not is_on_loop():
+        remember()
+    elif not run_off_loop(remember):
+        logger.warning("shopper not remembered reason=overflow")
 
 
 def handle_order_paid(
