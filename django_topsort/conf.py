@@ -144,6 +144,11 @@ class TopsortSettings:
     TOPSORT_USER_ID = Setting[Hook](
         None, "Takes a request and returns the opaque user id, or None for the cookie's."
     )
+    TOPSORT_LINK_USERS = Setting[bool](
+        False,
+        "Whether Topsort hears, when a guest logs in, that the cookie's id and TOPSORT_USER_ID's"
+        " are one shopper's; Topsort gives access on request.",
+    )
     TOPSORT_COOKIE_NAME = Setting[str]("tsuid", "The cookie that keeps the opaque user id.")
     TOPSORT_COOKIE_AGE = Setting[int](365 * 24 * 60 * 60, "Seconds that the cookie lives.")
     TOPSORT_COOKIE_SECURE = Setting[bool | None](

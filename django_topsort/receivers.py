@@ -6,8 +6,10 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.signals import user_logged_in
 from django.db.models import Model
 
+from django_topsort.logins import link_user
 from django_topsort.offloop import is_on_loop, run_off_loop
 from django_topsort.orders import remember_shopper, report_order
 from django_topsort.signals import click, impression, order_paid, order_placed, pageview
@@ -63,6 +65,13 @@ def handle_order_paid(
     report_order(get_order(sender, order, kwargs), request, opaque_user_id)
 
 
+def handle_user_logged_in(
+    sender: object, request: HttpRequest | None = None, user: Any = None, **kwargs: Any
+) -> None:
+    """Report that the guest of the request is ``user``, where ``TOPSORT_LINK_USERS`` says so."""
+    link_user(request, user)
+
+
 def get_order(sender: object, order: Any, kwargs: dict[str, Any]) -> Any:
     """Return the order: shops' own signals call it ``instance``, or send it as the sender."""
     if order is not None:
@@ -81,5 +90,6 @@ def connect() -> None:
         (pageview, handle_pageview),
         (order_placed, handle_order_placed),
         (order_paid, handle_order_paid),
+        (user_logged_in, handle_user_logged_in),
     ):
         signal.connect(receiver, dispatch_uid=f"django_topsort.{receiver.__name__}")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 STARTING_SECONDS = 1.0  # after which a thread that has not begun will not
 # Of the time that a process which ends has: what is for this, and of that what is kept for the
-# overflow. The outbox's relay ends in the rest.
-PART_OF_EXIT = 0.9
+# overflow. Links of users and the outbox's relay end in the rest.
+PART_OF_EXIT = 0.85
 PART_FOR_OVERFLOW = 0.2
 
 
