@@ -19,6 +19,8 @@ from django_topsort.events import EVENT_KINDS
 if TYPE_CHECKING:
     from django_topsort.events import Event
 
+LINK_FIGURES = ("recorded", "delivered", "rejected", "dropped")
+
 
 @dataclass(slots=True)
 class LastWords:
@@ -53,6 +55,24 @@ class Accounts:
         self._taken = dict.fromkeys(EVENT_KINDS, 0)
         self.last = LastWords()
         self._dropped: dict[tuple[str, str], int] = {}
+        self._links = dict.fromkeys(LINK_FIGURES, 0)
+        self._links_dropped: dict[str, int] = {}
+
+    def count_link(self, figure: str, reason: str = "") -> None:
+        """Count a link of two users: as one of ``LINK_FIGURES``, with the ``reason`` of a drop."""
+        self._mind_fork()
+        with self._lock:
+            self._links[figure] += 1
+            if reason:
+                self._links_dropped[reason] = self._links_dropped.get(reason, 0) + 1
+
+    def get_link_counts(self) -> dict[str, Any]:
+        """Return how many links were recorded, delivered, rejected and dropped, and wait."""
+        self._mind_fork()
+        with self._lock:
+            figures, reasons = dict(self._links), dict(self._links_dropped)
+        recorded, *ends = figures.values()
+        return {**figures, "waiting": recorded - sum(ends), "reasons": reasons}
 
     def count_recorded(self, events: Iterable[Event]) -> None:
         """Count events that a backend is about to get."""

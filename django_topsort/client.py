@@ -33,11 +33,15 @@ class TopsortClient:
     ``api_url``: the scheme and host. ``api_key``: goes into the Authorization header and nowhere
     else. ``timeout``: seconds to connect and to wait for each part of an answer; a whole answer,
     head and body, is waited for no longer than the sum of the two, the time aside that it takes to
-    look the host's name up.
+    look the host's name up. ``path``: of the API's addresses, the one to which it posts.
     """
 
     def __init__(
-        self, api_url: str, api_key: str, timeout: tuple[float, float] | float = (3.05, 10)
+        self,
+        api_url: str,
+        api_key: str,
+        timeout: tuple[float, float] | float = (3.05, 10),
+        path: str = EVENTS_PATH,
     ) -> None:
         self.api_url = api_url.rstrip("/")
         api_key = Secret(api_key)  # also in the frame that a traceback of the errors below shows
@@ -58,9 +62,9 @@ class TopsortClient:
         # Neither proxies nor a ~/.netrc from the environment: requests would replace our
         # Authorization header by the latter (psf/requests#3929).
         self._session.trust_env = False
-        self._adapter = EventsAdapter(self._deadline)
+        self._adapter = EventsAdapter(self._deadline, path)
         self._session.mount(self.api_url, self._adapter)
-        self._prepared = self._prepare()
+        self._prepared = self._prepare(path)
         self._used_at = time.monotonic()
         self._is_warm = False
 
@@ -94,10 +98,10 @@ class TopsortClient:
         """Close the connection. The client can be used again, and then opens another."""
         self._drop_connection()
 
-    def _prepare(self) -> requests.PreparedRequest:
+    def _prepare(self, path: str) -> requests.PreparedRequest:
         request = requests.Request(
             "POST",
-            f"{self.api_url}{EVENTS_PATH}",
+            f"{self.api_url}{path}",
             headers={
                 "Authorization": Secret(f"Bearer {self._key}"),
                 "Content-Type": "application/json",

@@ -121,6 +121,10 @@ class TopsortSettings:
         "Seconds for which refused events and dead letters stay in the outbox; purchases stay until"
         " somebody deletes them.",
     )
+    TOPSORT_OUTBOX_KEEP_SHOPPERS = Setting[float](
+        90 * 24 * 60 * 60.0,
+        "Seconds for which it is kept who has placed an order, for when it is paid.",
+    )
     TOPSORT_FILE_PATH = Setting[str | None](
         None, "The file to which the filebased backend appends one JSON line per event."
     )
@@ -139,6 +143,11 @@ class TopsortSettings:
     )
     TOPSORT_USER_ID = Setting[Hook](
         None, "Takes a request and returns the opaque user id, or None for the cookie's."
+    )
+    TOPSORT_LINK_USERS = Setting[bool](
+        False,
+        "Whether Topsort hears, when a guest logs in, that the cookie's id and TOPSORT_USER_ID's"
+        " are one shopper's; Topsort gives access on request.",
     )
     TOPSORT_COOKIE_NAME = Setting[str]("tsuid", "The cookie that keeps the opaque user id.")
     TOPSORT_COOKIE_AGE = Setting[int](365 * 24 * 60 * 60, "Seconds that the cookie lives.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import logging
 import time
@@ -18,7 +17,7 @@ from django_topsort.conf import topsort_settings
 from django_topsort.events import EVENT_KINDS
 from django_topsort.exceptions import InvalidEvent, UnreportableOrder
 from django_topsort.lineage import lineage
-from django_topsort.offloop import off_loop
+from django_topsort.offloop import is_on_loop, off_loop
 from django_topsort.purchases.announcements import build_announcement
 from django_topsort.purchases.finding import describe_order
 from django_topsort.reporting import Reporter, log_limit
@@ -242,7 +241,7 @@ def _deliver_counted(events: Sequence[Event]) -> None:
         log_safely(logging.ERROR, ("no_backend",), "no backend events=%s", count, error=error)
         return
     for backend, some in routes:
-        if not (backend.blocking and _is_on_loop()):
+        if not (backend.blocking and is_on_loop()):
             _send_safely(backend, some)
             continue
         run = partial(contextvars.copy_context().run, _send_safely, backend, some)
@@ -271,11 +270,3 @@ def _send_safely(backend: BaseEventBackend, events: Sequence[Event]) -> None:
         name = type(backend).__module__
         said = "backend failed backend=%s events=%s"
         log_safely(logging.ERROR, ("backend", name), said, name, len(events), error=error)
-
-
-def _is_on_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

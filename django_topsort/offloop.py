@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from django.db import connections
 
 THREADS = 2
 MAX_WAITING = 100  # hand-overs; each may hold a request's events
+
+
+def is_on_loop() -> bool:
+    """Whether this is an event loop's own thread, which may wait for nothing."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class OffLoop:
@@ -57,3 +71,18 @@ class OffLoop:
 
 
 off_loop = OffLoop()
+
+
+def run_off_loop(work: Callable[[], object]) -> bool:
+    """Run ``work``, which asks a database, in a thread of ours and in the caller's context.
+
+    Returns False where it is not run, as ``OffLoop.run`` does.
+    """
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()  # of this thread: no request ends here, to close them
+
+    return off_loop.run(partial(contextvars.copy_context().run, run))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.signals import user_logged_in
 from django.db.models import Model
 
+from django_topsort.logins import link_user
+from django_topsort.offloop import is_on_loop, run_off_loop
 from django_topsort.orders import remember_shopper, report_order
 from django_topsort.signals import click, impression, order_paid, order_placed, pageview
 from django_topsort.tracking import track_click, track_impression, track_pageview
@@ -13,6 +18,8 @@ from django_topsort.tracking import track_click, track_impression, track_pagevie
 if TYPE_CHECKING:
     from django.dispatch import Signal
     from django.http import HttpRequest
+
+logger = logging.getLogger(__name__)
 
 
 def handle_impression(
@@ -40,7 +47,11 @@ def handle_order_placed(
     sender: object, order: Any = None, request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
     """Remember who is placing the order that ``order_placed.send()`` names."""
-    remember_shopper(request, get_order(sender, order, kwargs))
+    remember = partial(remember_shopper, request, get_order(sender, order, kwargs))
+    if not is_on_loop():
+        remember()
+    elif not run_off_loop(remember):
+        logger.warning("shopper not remembered reason=overflow")
 
 
 def handle_order_paid(
@@ -52,6 +63,13 @@ def handle_order_paid(
 ) -> None:
     """Report the order that ``order_paid.send()`` names, when its transaction commits."""
     report_order(get_order(sender, order, kwargs), request, opaque_user_id)
+
+
+def handle_user_logged_in(
+    sender: object, request: HttpRequest | None = None, user: Any = None, **kwargs: Any
+) -> None:
+    """Report that the guest of the request is ``user``, where ``TOPSORT_LINK_USERS`` says so."""
+    link_user(request, user)
 
 
 def get_order(sender: object, order: Any, kwargs: dict[str, Any]) -> Any:
@@ -72,5 +90,6 @@ def connect() -> None:
         (pageview, handle_pageview),
         (order_placed, handle_order_placed),
         (order_paid, handle_order_paid),
+        (user_logged_in, handle_user_logged_in),
     ):
         signal.connect(receiver, dispatch_uid=f"django_topsort.{receiver.__name__}")

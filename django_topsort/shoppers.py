@@ -46,11 +46,15 @@ def get_shopper(request: HttpRequest) -> Shopper:
         value = hook(request)
         if value is not None and value != "":
             return Shopper(_read_user_id(value), "hook")
+    brought = get_brought_id(request)
+    return Shopper(brought, "cookie") if brought else Shopper(build_id(), "minted")
+
+
+def get_brought_id(request: HttpRequest) -> str | None:
+    """Return the id that the client's cookie brought, or None where it brought none."""
     brought = request.COOKIES.get(topsort_settings.TOPSORT_COOKIE_NAME, "")
     # A cookie comes from anybody: what is not an id is replaced, and never sent on or echoed.
-    if SHOPPER_ID.fullmatch(brought):
-        return Shopper(brought, "cookie")
-    return Shopper(build_id(), "minted")
+    return brought if SHOPPER_ID.fullmatch(brought) else None
 
 
 def _read_user_id(value: object) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from django_topsort.accounts import accounts
+from django_topsort.accounts import LINK_FIGURES, accounts
 from django_topsort.delivery import log_safely
 from django_topsort.routing import get_all_backends
 
@@ -22,6 +22,7 @@ HELP = {
     "stored": "put into the outbox",
     "waiting": "in memory",
 }
+LINKS = (*LINK_FIGURES, "waiting")
 OUTBOX_FIGURES = ("stored", "waiting", "delivered", "rejected", "dead")
 
 
@@ -33,24 +34,25 @@ def get_status() -> dict[str, Any]:
         {
             "pid": 4711,
             "process": {"impressions": {"recorded": 24, ..., "waiting": 0, "reasons": {}}, ...},
+            "links": {"recorded": 0, ...},  # of users: see TOPSORT_LINK_USERS
             "oldest_seconds": None,         # for how long the oldest one in memory waits
             "is_paused": False,             # whether Topsort is taken to be unable to answer
             "last_success_at": 1790000000.0,    # seconds since 1970, None for never
-            "last_error_at": None,
-            "last_error": "",
+            "last_error_at": None, "last_error": "",
             "outbox": {"purchases": {"stored": 3, "waiting": 1, ..., "oldest_seconds": 2.5}, ...},
             "error": "",                    # of a backend that could not be asked
         }
 
     Per kind and at every moment, recorded + taken = delivered + rejected + dropped + stored +
     waiting in the process, and stored = waiting + delivered + rejected + dead in the outbox.
-    ``outbox`` is None where no backend has one, or where its database does not answer, of which
-    ``error`` tells. It costs a query, so not on every page. Never raises.
+    ``outbox`` is None where there is none, and where its database does not answer (``error``). It
+    costs a query, so not on every page. Never raises.
     """
     last = accounts.last
     status: dict[str, Any] = {
         "pid": os.getpid(),
         "process": accounts.get_counts(),
+        "links": accounts.get_link_counts(),
         "oldest_seconds": None,
         "is_paused": False,
         "last_success_at": last.success_at,
@@ -82,6 +84,10 @@ def describe_status(status: dict[str, Any]) -> str:
     for kind, figures in status["process"].items():
         for reason, count in sorted(figures["reasons"].items()):
             lines.append(f"  dropped {kind} {reason}: {count}")
+    links = status["links"]
+    if links["recorded"]:
+        lines.append("  links of users: " + ", ".join(f"{links[name]} {name}" for name in LINKS))
+        lines += [f"  dropped links {why}: {links['reasons'][why]}" for why in links["reasons"]]
     if status["is_paused"]:
         lines.append("  paused: Topsort does not answer, or a setting is wrong")
     lines += [
@@ -104,7 +110,8 @@ def describe_status(status: dict[str, Any]) -> str:
 
 def format_prometheus(status: dict[str, Any]) -> str:
     """Return a status in Prometheus' text format, to be scraped from a view or a file."""
-    metrics = (*_build_event_metrics(status), *_build_health_metrics(status))
+    metrics = (*_build_event_metrics(status), *_build_link_metrics(status))
+    metrics = (*metrics, *_build_health_metrics(status))
     return "".join(f"{line}\n" for line in (*metrics, *_build_outbox_metrics(status)))
 
 
@@ -122,6 +129,13 @@ def _build_event_metrics(status: dict[str, Any]) -> Iterator[str]:
             for reason, count in sorted(figures["reasons"].items()):
                 labels = f'kind="{kind}",reason="{reason}",pid="{status["pid"]}"'
                 yield f"topsort_events_dropped_total{{{labels}}} {count}"
+
+
+def _build_link_metrics(status: dict[str, Any]) -> Iterator[str]:
+    yield "# HELP topsort_links Links of users of one process, by what became of them."
+    yield "# TYPE topsort_links gauge"
+    for name in LINKS:
+        yield f'topsort_links{{is="{name}",pid="{status["pid"]}"}} {status["links"][name]}'
 
 
 def _build_health_metrics(status: dict[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ logged and left out, and the page goes on.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from django.db import transaction
@@ -37,6 +38,7 @@ from django_topsort.facts import (
     is_unwanted,
     read_placement,
 )
+from django_topsort.offloop import is_on_loop, run_off_loop
 from django_topsort.purchases.databases import get_order_database
 from django_topsort.purchases.finding import describe_order, find_purchase
 from django_topsort.reporting import Reporter
@@ -127,10 +129,19 @@ def track_purchase(
     ``order`` is whatever ``TOPSORT_ORDER_READER`` reads, or a Purchase. ``request``: the one in
     which the order was paid, where there is one; its shopper counts only if nothing better is
     known. With the outbox the order is noted down in its own transaction, so that the purchase is
-    reported even if this process is killed right after the commit. What goes wrong is logged with
-    the order's number, and not raised. Only where the database has ended the order's own
-    transaction, as MySQL does to end a deadlock, that is raised.
+    reported even if this process is killed right after the commit. On an event loop's own thread,
+    where no database may be asked, that is done in another one, which is in no transaction. What
+    goes wrong is logged with the order's number, and not raised. Only where the database has ended
+    the order's own transaction, as MySQL does to end a deadlock, that is raised.
     """
+    track = partial(_track_on_commit, order, request, opaque_user_id)
+    if not is_on_loop() or isinstance(order, Purchase):
+        track()
+    elif not run_off_loop(track):
+        _reporter.left_out("purchases", "overflow", f"order={describe_order(order)}")
+
+
+def _track_on_commit(order: Any, request: HttpRequest | None, opaque_user_id: str | None) -> None:
     announcement: Announcement | None = None
 
     def report() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 EVENTS_PATH = "/v2/events"  # a slash at its end is answered with 404
+LINKS_PATH = "/v2/events/beta/link-users"
 # Bytes read of an answer, with its head, which http.client would take up to 6 MiB of.
 MAX_READ = 256 * 1024
 
@@ -115,21 +116,22 @@ class EventsConnection:
 class Answer(requests.Response):
     """An answer as far as anybody looks at it; tools that record requests look at its request."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
         """Leave out what requests prepares: a cookie jar, a history, a clock."""
-        self.url = EVENTS_PATH
+        self.url = path
 
 
 class EventsAdapter(HTTPAdapter):
-    """One connection to one host, and no more work per request than it takes.
+    """One connection to one host, for one path, and no more work per request than it takes.
 
     requests looks the pool up by the request's URL, looks for the certificates' file and builds a
     Response with a cookie jar, each time; together as dear as the request.
     """
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, path: str) -> None:
         super().__init__(pool_connections=1, pool_maxsize=1)
         self._deadline = deadline
+        self._path = path
         self._pool: Any = None
 
     def drop(self) -> None:
@@ -156,10 +158,10 @@ class EventsAdapter(HTTPAdapter):
         """Do nothing: the pool has been told, when it was made."""
 
     def request_url(self, *args: Any) -> str:
-        return EVENTS_PATH
+        return self._path
 
     def build_response(self, req: Any, resp: Any) -> Any:
-        answer = Answer()
+        answer = Answer(self._path)
         answer.status_code = resp.status
         answer.headers = resp.headers
         answer.raw = resp

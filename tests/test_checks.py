@@ -275,6 +275,9 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E046", {"TOPSORT_OUTBOX_MAX_AGE": "7 days"}, "seconds", "OUTBOX_MAX_AGE = 604800.0"),
     ("E047", {"TOPSORT_OUTBOX_KEEP_DELIVERED": None}, "seconds", "KEEP_DELIVERED = 259200.0"),
     ("E048", {"TOPSORT_OUTBOX_KEEP_FAILED": 1e12}, "ten years", "KEEP_FAILED = 7776000.0"),
+    ("E049", {"TOPSORT_OUTBOX_KEEP_SHOPPERS": "90"}, "ten years", "KEEP_SHOPPERS = 7776000.0"),
+    ("E050", {"TOPSORT_LINK_USERS": "yes"}, "True or False", "TOPSORT_LINK_USERS = False"),
+    ("W016", {"TOPSORT_LINK_USERS": True}, "nothing to link", "TOPSORT_USER_ID"),
     ("W012", SENDING, "purchases are kept in memory", f'write "purchases": "{OUTBOX}"'),
     (
         "W014",

@@ -14,11 +14,13 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 
+from django_topsort import offloop
 from django_topsort.accounts import accounts
 from django_topsort.backends.locmem import outbox
 from django_topsort.collector import Collector
 from django_topsort.delivery import deliver_safely
 from django_topsort.events import Purchase, PurchaseItem
+from django_topsort.offloop import off_loop
 from django_topsort.orders import remember_shopper
 from django_topsort.purchases.reader import OrderReader
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
@@ -61,7 +63,21 @@ async def pay_async(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok")
 
 
+async def place_by_send(request: HttpRequest) -> HttpResponse:
+    order = await Order.objects.aget()
+    order_placed.send(sender=Order, order=order, request=request)
+    return HttpResponse("ok")
+
+
+async def pay_by_send(request: HttpRequest) -> HttpResponse:
+    order = await Order.objects.aget()
+    order_paid.send(sender=Order, order=order, request=request)
+    return HttpResponse("ok")
+
+
 urlpatterns = [
+    path("place-async/", place_by_send),
+    path("pay-by-send/", pay_by_send),
     path("checkout/", checkout),
     path("pay/", pay),
     path("pay-async/", pay_async),
@@ -339,16 +355,39 @@ async def test_order_may_be_announced_from_an_async_view() -> None:
 
 
 @pytest.mark.usefixtures("orm_thread")
-async def test_order_that_async_code_announces_the_wrong_way_is_logged(
-    drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+async def test_order_that_an_async_view_announces_by_send_is_read_elsewhere(
+    drops: list[object], caplog: pytest.LogCaptureFixture
 ) -> None:
     order = await Order.objects.acreate(number="1001", date_placed=PLACED)
+    await order.lines.acreate(sku="shoe-1", quantity=1, line_price_incl_tax="10")
+    client = AsyncClient(headers=BROWSER)
+    client.cookies["tsuid"] = SHOPPER
+
+    await client.get("/place-async/")
+    off_loop.wait(10.0)
+    await AsyncClient(headers=BROWSER).get("/pay-by-send/")  # the bank
+    off_loop.wait(10.0)
+
+    assert [event.opaque_user_id for event in get_purchases()] == [SHOPPER]
+    assert drops == []
+    assert caplog.text == ""
+
+
+@pytest.mark.usefixtures("orm_thread")
+async def test_order_for_which_no_thread_is_free_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    drops: list[tuple[str, str, int]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    order = await Order.objects.acreate(number="1001", date_placed=PLACED)
+    monkeypatch.setattr(offloop, "MAX_WAITING", 0)
 
     track_purchase(order, opaque_user_id="u")
+    order_placed.send(sender=Order, order=order, request=build_request(tsuid=SHOPPER))
 
-    assert drops == [("purchases", "invalid", 1)]
-    assert "purchase not reported order=1001" in caplog.text
-    assert "SynchronousOnlyOperation" in caplog.text
+    assert drops == [("purchases", "overflow", 1)]
+    assert "left out kind=purchases reason=overflow order=1001" in caplog.text
+    assert "shopper not remembered reason=overflow" in caplog.text
 
 
 async def test_finished_purchase_needs_no_transaction_in_async_code() -> None:

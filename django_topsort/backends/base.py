@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django_topsort.backends.userlinks import LinkReporter
 from django_topsort.conf import topsort_settings
 from django_topsort.reporting import Reporter
 from django_topsort.wire import EventsRequest, encode_request
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from django_topsort.events import Event
     from django_topsort.purchases.announcements import Announcement
+    from django_topsort.userlinks import UserLink
 
 
 class BaseEventBackend:
@@ -49,6 +51,10 @@ class BaseEventBackend:
         """Take what another backend cannot keep, and return what is not taken: as its overflow."""
         self.send_events(events)
         return ()
+
+    def link_users(self, link: UserLink) -> None:
+        """Report that two ids are one shopper's. Only the thread backend does; others drop it."""
+        LinkReporter().dropped([link], "no_backend" if self.production else "disabled")
 
     def announce(self, announcement: Announcement) -> bool:
         """Note in the caller's transaction that an order is to be reported; return whether it is.

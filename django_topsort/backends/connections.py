@@ -9,6 +9,7 @@ from django_topsort.client import TopsortClient
 from django_topsort.conf import topsort_settings
 from django_topsort.exceptions import AuthenticationFailed, TopsortConfigurationError
 from django_topsort.threads import ThreadValues
+from django_topsort.transport import EVENTS_PATH, LINKS_PATH
 
 _thread = ThreadValues()
 
@@ -18,8 +19,17 @@ def post_body(body: bytes, limit: float | None = None) -> None:
 
     Raises ApiError; a setting that cannot be used is one that no retry helps.
     """
+    _post(EVENTS_PATH, body, limit)
+
+
+def post_link(body: bytes) -> None:
+    """Post one link of two users to Topsort; otherwise as ``post_body``."""
+    _post(LINKS_PATH, body, None)
+
+
+def _post(path: str, body: bytes, limit: float | None) -> None:
     try:
-        client = get_client()
+        client = get_client(path)
     except TopsortConfigurationError as error:
         failure = AuthenticationFailed(str(error))
     else:
@@ -37,12 +47,13 @@ def get_timeout() -> tuple[float, float]:
     return timeout, timeout
 
 
-def get_client() -> TopsortClient:
-    """Return this thread's client for the settings as they are now."""
+def get_client(path: str = EVENTS_PATH) -> TopsortClient:
+    """Return this thread's client for the settings as they are now; for one path at a time."""
     wanted = (
         topsort_settings.TOPSORT_API_URL,
         topsort_settings.get_api_key(),
         get_timeout(),
+        path,
         os.getpid(),
     )
     own = _thread.get()
@@ -50,7 +61,7 @@ def get_client() -> TopsortClient:
         if hasattr(own, "client"):
             own.client.close()
         own.wanted = None
-        own.client = TopsortClient(*wanted[:3])
+        own.client = TopsortClient(*wanted[:4])
         own.wanted = wanted
     client: TopsortClient = own.client
     return client

@@ -6,18 +6,23 @@ import logging
 import math
 import os
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.backends.base import BaseEventBackend, encode_body
+from django_topsort.backends.userlinks import LinkReporter
 from django_topsort.conf import SETTINGS, topsort_settings
 from django_topsort.reporting import log_limit
+from django_topsort.sending.links import LinkLane
 from django_topsort.sending.sender import Sender
 from django_topsort.sending.wiring import SenderOptions, Wiring
+from django_topsort.userlinks import encode_link
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
+    from django_topsort.userlinks import UserLink
 
 
 def get_options() -> SenderOptions:
@@ -56,6 +61,14 @@ def post_body(body: bytes, limit: float | None = None, /) -> None:
         from django_topsort.backends import connections
 
     connections.post_body(body, limit)
+
+
+def post_link(link: UserLink, /) -> None:
+    """Post one link of users, in a background thread as ``post_body``. Raises ApiError."""
+    with _loading.lock:
+        from django_topsort.backends import connections
+
+    connections.post_link(encode_link(link))
 
 
 class _Loading:
@@ -107,6 +120,7 @@ class EventBackend(BaseEventBackend):
                 has_overflow=self._has_overflow,
             )
         )
+        self._links = LinkLane(post_link, LinkReporter(), lambda: get_options().shutdown_timeout)
 
     def _see_off(self, events: Sequence[Event]) -> Sequence[Event]:
         return self.overflow(events)  # which is set when this instance is made
@@ -121,11 +135,17 @@ class EventBackend(BaseEventBackend):
             said = "hand-over broken off events=%s; they are sent with the next ones"
             log_limit.log(logging.WARNING, ("broken off",), said, len(events), exc_info=error)
 
+    def link_users(self, link: UserLink) -> None:
+        self._links.put(link)
+
     def flush(self, timeout: float) -> bool:
-        return self._sender.flush(timeout)
+        deadline = time.monotonic() + timeout
+        is_empty = self._sender.flush(timeout)
+        return self._links.flush(max(0.0, deadline - time.monotonic())) and is_empty
 
     def get_state(self) -> dict[str, Any]:
         return self._sender.get_state()
 
     def close(self) -> None:
         self._sender.shutdown()
+        self._links.close()

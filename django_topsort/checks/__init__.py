@@ -25,7 +25,12 @@ from django_topsort.checks.credentials import (
 from django_topsort.checks.hooks import check_hooks
 from django_topsort.checks.middleware import check_middleware
 from django_topsort.checks.names import check_setting_names
-from django_topsort.checks.values import check_file_path, check_strict, check_values
+from django_topsort.checks.values import (
+    check_file_path,
+    check_link_users,
+    check_strict,
+    check_values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +46,7 @@ CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_hooks,
     check_values,
     check_file_path,
+    check_link_users,
     check_cookie_name,
     check_cookie_samesite,
     check_middleware,

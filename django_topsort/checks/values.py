@@ -119,6 +119,7 @@ RULES = {
     "TOPSORT_OUTBOX_MAX_AGE": Rule("E046", is_duration, LONG_SECONDS),
     "TOPSORT_OUTBOX_KEEP_DELIVERED": Rule("E047", is_duration, LONG_SECONDS),
     "TOPSORT_OUTBOX_KEEP_FAILED": Rule("E048", is_duration, LONG_SECONDS),
+    "TOPSORT_OUTBOX_KEEP_SHOPPERS": Rule("E049", is_duration, LONG_SECONDS),
     "TOPSORT_FILE_PATH": Rule(
         "E026",
         lambda value: value is None or isinstance(value, str | os.PathLike),
@@ -144,6 +145,9 @@ RULES = {
         "E033",
         is_host_list,
         'it must be a list of hosts, without scheme, path and wildcard, such as ["m.shop.example"]',
+    ),
+    "TOPSORT_LINK_USERS": Rule(
+        "E050", lambda value: isinstance(value, bool), "it must be True or False"
     ),
     "TOPSORT_COOKIE_AGE": Rule("E034", is_count, WHOLE_SECONDS),
     "TOPSORT_COOKIE_SECURE": Rule("E035", is_switch, SWITCH),
@@ -209,3 +213,15 @@ def check_strict(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     text = "TOPSORT_STRICT is True: a wrong event breaks the page on which it happens."
     hint = "Leave TOPSORT_STRICT out, so that it follows DEBUG; a wrong event is then logged."
     return [build_warning("W010", text, hint)]
+
+
+def check_link_users(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn where users are to be linked, and none has an id but the cookie's."""
+    if topsort_settings.TOPSORT_LINK_USERS is not True or topsort_settings.TOPSORT_USER_ID:
+        return []
+    text = "TOPSORT_LINK_USERS is True, but without TOPSORT_USER_ID there is nothing to link."
+    hint = (
+        "Name a function in TOPSORT_USER_ID that returns the id of a customer who is logged in, or"
+        " leave TOPSORT_LINK_USERS out: a shopper who keeps the cookie's id needs no link."
+    )
+    return [build_warning("W016", text, hint)]

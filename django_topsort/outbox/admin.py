@@ -108,9 +108,14 @@ class OutboxEventAdmin(ReadOnly, EventAdmin):
 
 @admin.register(RememberedShopper)
 class RememberedShopperAdmin(ReadOnly, ShopperAdmin):
-    """Which orders have a known shopper."""
+    """Which orders have a known shopper, who may be forgotten."""
 
     list_display = ("order_key", "device_type", "channel", "created_at")
     search_fields = ("order_key",)
+    search_help_text = _("The order's number.")
     ordering = ("-pk",)
     show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who has the permission may: a person has a right to be forgotten."""
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)

@@ -19,12 +19,14 @@ from django_topsort.delivery import log_safely
 from django_topsort.outbox.relay import Relay
 from django_topsort.outbox.retention import Retention
 from django_topsort.outbox.store import get_outbox_database
+from django_topsort.sending.links import PART_FOR_LINKS
 from django_topsort.sending.workers import PART_OF_EXIT
 
 if TYPE_CHECKING:
     from django_topsort.reporting import Reporter
 
 SHORTEST_PAUSE = 1.0  # seconds
+PART_FOR_RELAY = 1 - PART_OF_EXIT - PART_FOR_LINKS
 FIRST_LOOK = 5.0  # seconds after the start of a process, at most
 
 
@@ -161,7 +163,7 @@ def close_relay() -> None:
     """
     relay = _relays.pop(os.getpid(), None)
     if relay is not None:
-        relay.close(read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0) * (1 - PART_OF_EXIT))
+        relay.close(read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0) * PART_FOR_RELAY)
 
 
 def _abandon_copies() -> None:

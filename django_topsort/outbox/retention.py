@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 from django_topsort.backends.thread import read_number
 from django_topsort.outbox.clock import get_database_time
-from django_topsort.outbox.models import OutboxEvent, Status
-
-if TYPE_CHECKING:
-    from django_topsort.outbox.models import OutboxQuerySet
+from django_topsort.outbox.models import OutboxEvent, RememberedShopper, Status
+from django_topsort.outbox.store import borrowed_connection, get_shoppers_database
 
 CHUNK = 1000  # rows deleted by one statement
 MAX_CHUNKS = 20  # in one go; the rest waits for the next
@@ -35,18 +33,35 @@ def delete_old_rows(using: str, most: int = MAX_CHUNKS * CHUNK) -> int:
             kind="purchases"
         ),
     ):
-        done += _delete(some, most - done)
+        done += delete_rows(some, most - done)
     return done
 
 
-def _delete(rows: OutboxQuerySet, most: int) -> int:
+def delete_old_shoppers(most: int = MAX_CHUNKS * CHUNK) -> int:
+    """Delete who has placed orders too long ago, at most ``most`` rows; return how many."""
+    using = get_shoppers_database()
+    with borrowed_connection(using):
+        return delete_rows(find_old_shoppers(using), most)
+
+
+def find_old_shoppers(using: str, seconds: float | None = None) -> Any:
+    """Return the shoppers remembered for longer than ``seconds``, by default the setting's."""
+    if seconds is None:
+        seconds = read_number("TOPSORT_OUTBOX_KEEP_SHOPPERS", 0)
+    oldest = get_database_time(using) - timedelta(seconds=seconds)
+    return RememberedShopper.objects.using(using).filter(created_at__lte=oldest)
+
+
+def delete_rows(rows: Any, most: float = math.inf) -> int:
+    """Delete at most ``most`` of ``rows``, a queryset, in small parts; return how many."""
     done = 0
     while done < most:
-        keys = list(rows.values_list("pk", flat=True)[: min(CHUNK, most - done)])
+        keys = list(rows.values_list("pk", flat=True)[: int(min(CHUNK, most - done))])
         if not keys:
             break
         # By their keys alone: MySQL does not delete from what it selects from.
-        done += OutboxEvent.objects.using(rows.db).filter(pk__in=keys).delete()[0]
+        some = rows.model._default_manager.using(rows.db).filter(pk__in=keys)
+        done += some.delete()[0]
     return done
 
 
@@ -65,3 +80,4 @@ class Retention:
         if now - self._last >= INTERVAL * (0.5 + self._rand()):
             self._last = now
             delete_old_rows(self._using)
+            delete_old_shoppers()

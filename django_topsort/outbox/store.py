@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, connections, router, transaction
 
 from django_topsort.outbox.clock import get_host_time
-from django_topsort.outbox.models import OutboxEvent, Status
+from django_topsort.outbox.models import OutboxEvent, RememberedShopper, Status
 from django_topsort.outbox.rows import build_row
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ RENEWED = (
 def get_outbox_database() -> str:
     """Return the alias of the database that holds the outbox: routers say where."""
     return router.db_for_write(OutboxEvent)
+
+
+def get_shoppers_database() -> str:
+    """Return the alias of the database that holds who has placed orders: routers say where."""
+    return router.db_for_write(RememberedShopper)
 
 
 @contextmanager

@@ -5,10 +5,6 @@ purchase's id. So a shopper can be remembered under the number before there is a
 (``remember_buyer("1001", ...)``), and found for the order that bears it afterwards. Two models of
 orders in one project must not share numbers, as their purchases must not share ids: a reader's
 ``get_key`` tells them apart (``f"tickets/{order.pk}"``).
-
-Buyers are kept in the optional app ``django_topsort.outbox``, where it is installed. Else they are
-in Django's default cache for 30 days, which is the weaker form: a cache of local memory is not
-shared by processes, every cache may forget early, and none of them rolls back with the order.
 """
 
 from __future__ import annotations
@@ -19,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from django_topsort.conf import topsort_settings
-from django_topsort.purchases.keeping import read_cache, read_row, write_cache, write_row
+from django_topsort.purchases.keeping import read_values, write_values
 from django_topsort.purchases.reader import OrderReader, get_reader
 from django_topsort.purchases.values import is_plain_id, read_id, show_key
 from django_topsort.shoppers import MAX_SHOPPER_ID, get_shopper, has_consent
@@ -139,15 +135,15 @@ def remember_buyer(
         "device_type": device_type or "",
         "channel": channel or "",
     }
-    return write_row(key, values) or write_cache(key, values)
+    return write_values(key, values)
 
 
 def remember_refusal(order_or_key: Any) -> None:
     """Keep that whoever is making an order may not be tracked, and not who that is."""
     key = get_order_key(order_or_key)
     values = {"opaque_user_id": "", "device_type": "", "channel": ""}
-    if key and not write_row(key, values):
-        write_cache(key, values)
+    if key:
+        write_values(key, values)
 
 
 def has_refused(order: Any, request: HttpRequest | None = None) -> bool:
@@ -167,8 +163,7 @@ def is_refusal(request: HttpRequest) -> bool:
 
 def _read_values(order_or_key: Any) -> dict[str, Any] | None:
     key = get_order_key(order_or_key)
-    # What the outbox could not take is in the cache, as is what precedes its installation.
-    return (read_row(key) or read_cache(key)) if key else None
+    return read_values(key) if key else None
 
 
 def get_remembered_buyer(order_or_key: Any) -> Buyer | None:
@@ -185,9 +180,9 @@ def get_remembered_buyer(order_or_key: Any) -> Buyer | None:
 
 
 def get_remembered_at(order_or_key: Any) -> datetime | None:
-    """Return when the buyer of an order was first remembered; None where only the cache has one."""
-    row = read_row(get_order_key(order_or_key))
-    return row["created_at"] if row else None
+    """Return when the buyer of an order was last remembered; None where only the cache has one."""
+    values = _read_values(order_or_key)
+    return values.get("created_at") if values else None
 
 
 def get_order_key(order_or_key: Any) -> str:

@@ -1,4 +1,9 @@
-"""Where buyers are kept: in the outbox's table where it is installed, else in Django's cache."""
+"""Where it is kept who has placed an order: by the order's number, until it is too long ago.
+
+Buyers are kept for ``TOPSORT_OUTBOX_KEEP_SHOPPERS``: in the optional app ``django_topsort.outbox``,
+where it is installed, else in Django's default cache. That is the weaker form: a cache of local
+memory is not shared by processes, any may forget early, and none rolls back with the order.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.core.cache import cache
 from django.db import router, transaction
+from django.utils import timezone
 
+from django_topsort.conf import SETTINGS, topsort_settings
 from django_topsort.purchases.values import show_key
 from django_topsort.tracebacks import log_failure
 
@@ -19,8 +26,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OUTBOX_APP = "django_topsort.outbox"
-CACHE_SECONDS = 30 * 24 * 60 * 60
 COLUMNS = ("opaque_user_id", "device_type", "channel", "created_at")
+
+
+def write_values(key: str, values: dict[str, str]) -> bool:
+    """Keep what is known of an order's buyer, in the place of what was; return whether it is kept.
+
+    A database or a cache that fails is logged.
+    """
+    return _write_row(key, values) or _write_cache(key, values)
+
+
+def read_values(key: str) -> dict[str, Any] | None:
+    """Return what is known of an order's buyer, None where nothing is."""
+    # What the outbox could not take is in the cache, as is what precedes its installation.
+    return _read_row(key) or _read_cache(key)
 
 
 def _get_model() -> type[Model] | None:
@@ -29,8 +49,7 @@ def _get_model() -> type[Model] | None:
     return apps.get_model("topsort_outbox", "RememberedShopper")
 
 
-def write_row(key: str, values: dict[str, str]) -> bool:
-    """Keep a buyer in the outbox; return whether it is kept there. Never raises."""
+def _write_row(key: str, values: dict[str, str]) -> bool:
     model = _get_model()
     if model is None:
         return False
@@ -39,7 +58,9 @@ def write_row(key: str, values: dict[str, str]) -> bool:
         # A savepoint: without it a missing table would spoil the transaction of the checkout.
         with transaction.atomic(using=using):
             rows = model._default_manager.using(using)
-            rows.update_or_create(order_key=key, defaults=values)
+            # From now on: who orders again may pay as late as who orders for the first time.
+            defaults = {**values, "created_at": timezone.now()}
+            rows.update_or_create(order_key=key, defaults=defaults)
     except Exception:
         log_failure(
             logger, "shopper not kept in the outbox: order=%s; is it migrated?", show_key(key)
@@ -48,8 +69,7 @@ def write_row(key: str, values: dict[str, str]) -> bool:
     return True
 
 
-def read_row(key: str) -> dict[str, Any] | None:
-    """Return the buyer that the outbox keeps, and since when. Never raises."""
+def _read_row(key: str) -> dict[str, Any] | None:
     model = _get_model()
     if model is None:
         return None
@@ -66,24 +86,36 @@ def read_row(key: str) -> dict[str, Any] | None:
         return None
 
 
-def write_cache(key: str, values: dict[str, str]) -> bool:
-    """Keep a buyer in the cache; return whether it is kept there. Never raises."""
+def _write_cache(key: str, values: dict[str, str]) -> bool:
     try:
-        cache.set(_build_cache_key(key), values, CACHE_SECONDS)
+        cache.set(_build_cache_key(key), values, _get_seconds())
     except Exception:
         log_failure(logger, "shopper not kept in the cache: order=%s", show_key(key))
         return False
     return True
 
 
-def read_cache(key: str) -> dict[str, Any] | None:
-    """Return the buyer that the cache keeps. Never raises."""
+def _get_seconds() -> float:
+    """Return for how long a buyer is kept; the default where the setting is no number."""
+    name = "TOPSORT_OUTBOX_KEEP_SHOPPERS"
+    try:
+        return float(getattr(topsort_settings, name))
+    except (TypeError, ValueError):
+        return float(SETTINGS[name].default)  # a text from the environment must cost no shopper
+
+
+def _read_cache(key: str) -> dict[str, Any] | None:
     try:
         values: dict[str, Any] | None = cache.get(_build_cache_key(key))
     except Exception:
         log_failure(logger, "shopper not read from the cache: order=%s", show_key(key))
         return None
     return values
+
+
+def forget_cached(key: str) -> None:
+    """Delete what the cache keeps of an order's buyer. Raises what the cache does."""
+    cache.delete(_build_cache_key(key))
 
 
 def _build_cache_key(key: str) -> str:

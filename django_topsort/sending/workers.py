@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.lineage import lineage
@@ -11,6 +12,7 @@ from django_topsort.sending.backlog import Backlog
 from django_topsort.sending.farewells import Farewells
 from django_topsort.sending.handover import Aside, HandOver
 from django_topsort.sending.posting import Outcome, post_batch
+from django_topsort.sending.taken import TakenPurchases
 from django_topsort.sending.turn import Turn
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 STARTING_SECONDS = 1.0  # after which a thread that has not begun will not
 # Of the time that a process which ends has: what is for this, and of that what is kept for the
-# overflow. The outbox's relay ends in the rest.
-PART_OF_EXIT = 0.9
+# overflow. Links of users and the outbox's relay end in the rest.
+PART_OF_EXIT = 0.85
 PART_FOR_OVERFLOW = 0.2
 
 
@@ -29,6 +31,8 @@ class Workers:
     """Posts events from background threads of one process, started when there is work."""
 
     def __init__(self, wiring: Wiring) -> None:
+        self._taken = TakenPurchases(wiring.report)
+        wiring = replace(wiring, report=self._taken)
         self._wiring = wiring
         self._turn = Turn()
         self._backlog = Backlog(wiring.clock, wiring.rand)
@@ -41,7 +45,7 @@ class Workers:
 
     def put(self, events: Sequence[Event]) -> Exception | None:
         """Queue ``events``; return what broke that off: they are sent all the same."""
-        handed = HandOver(events)
+        handed = self._taken.leave_out(HandOver(events))
         try:
             self._aside.append(handed)
             self._attend()

@@ -9,13 +9,13 @@
         assert api.purchases[0]["items"][0]["unitPrice"] == Decimal("12.95")
 
 It takes ``POST /v2/events`` with a bearer token and a body that is right in all its parts, answers
-204, and remembers the events. Anything else is refused, and ``api.requests`` says why. ``GET /``
-shows a person what came.
+204, and remembers the events; and ``POST /v2/events/beta/link-users``, which links two users.
+Anything else is refused, and ``api.requests`` says why. ``GET /`` shows a person what came.
 
 Faults are asked for by a method each. All take ``times``, the number of requests to meet (None: any
 number), and ``matches``, a function that tells from a ``ReceivedRequest`` whether to meet it. They
-queue up: a request is met by the oldest that matches and is not used up. Only ``/v2/events`` is
-met by them. They return an ``ActiveFault``, which ends with ``release()`` or with its block::
+queue up: a request is met by the oldest that matches and is not used up. Only the two addresses
+are met by them. They return an ``ActiveFault``, which ends with ``release()`` or with its block::
 
     api.answer(503, headers={"Retry-After": "1"}, times=2)   # two failures, then
     api.reset(times=1)                                       # one reset, then all is well
@@ -41,6 +41,7 @@ from django_topsort.testing.rules import (
     EVENTS_PATH,
     KIND_NAMES,
     KINDS,
+    LINKS_PATH,
     Verdict,
     build_rules,
     say_count,
@@ -192,6 +193,11 @@ class FakeApi(FaultMethods):
         return self._get_events("pageviews")
 
     @property
+    def links(self) -> list[dict[str, str]]:
+        """The links of users that were taken: ``{"from": ..., "to": ...}`` each."""
+        return list(self._ledger.read(lambda: list(self._ledger.links)))
+
+    @property
     def requests(self) -> list[ReceivedRequest]:
         """Every request but those for the page, from its arrival on."""
         return list(self._ledger.read(lambda: list(self._ledger.requests)))
@@ -259,11 +265,13 @@ class FakeApi(FaultMethods):
     def receive(self, request: ReceivedRequest) -> ActiveFault | None:
         """Remember a request; return the fault that meets it."""
         self._ledger.add_request(request)
-        return self._faults.meet(request) if request.path == EVENTS_PATH else None
+        return self._faults.meet(request) if request.path in (EVENTS_PATH, LINKS_PATH) else None
 
     def judge(self, request: ReceivedRequest) -> Verdict:
         """Judge a request, and take its events if it may have them."""
         verdict = self._rules.judge(request.method, request.path, request.headers, request.body)
+        if verdict.link is not None:
+            self._ledger.take_link(verdict.link)
         repeated = self._ledger.take(request, verdict.events)
         return replace(verdict, text=f"{verdict.text} ({repeated} again)") if repeated else verdict
 

@@ -17,6 +17,7 @@ from django_topsort.backends.base import BaseEventBackend
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
+    from django_topsort.userlinks import UserLink
 
 FLUSH_TIMEOUT = 5.0
 
@@ -31,6 +32,12 @@ class EventBackend(BaseEventBackend):
             _fresh[-1].send_events(events)
         else:
             self.report.disabled(events)  # from a thread that has outlived its test
+
+    def link_users(self, link: UserLink) -> None:
+        if _fresh:
+            _fresh[-1].link_users(link)
+        else:
+            super().link_users(link)
 
     def flush(self, timeout: float) -> bool:
         return all(backend.flush(timeout) for backend in _fresh)

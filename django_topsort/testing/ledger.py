@@ -76,6 +76,7 @@ class Ledger:
         with self._changed:
             self.requests: deque[ReceivedRequest] = deque()
             self.events: deque[ReceivedEvent] = deque(maxlen=self._keep)
+            self.links: deque[dict[str, str]] = deque(maxlen=self._keep)
             self.repeated: deque[str] = deque(maxlen=self._keep)
             self.altered: deque[str] = deque(maxlen=self._keep)
             self.counts: Counter[str] = Counter()
@@ -120,6 +121,12 @@ class Ledger:
                 request.taken[kind] += 1
             self._touch()
         return repeated
+
+    def take_link(self, link: dict[str, str]) -> None:
+        """Record that two users are one."""
+        with self._changed:
+            self.links.append(link)
+            self._touch()
 
     def settle(self, request: ReceivedRequest, status: int | None, verdict: str) -> None:
         """Write down how a request was answered."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from email.message import Message
 
 EVENTS_PATH = "/v2/events"
+LINKS_PATH = "/v2/events/beta/link-users"
+MAX_USER_ID = 64  # characters
 KINDS = ("impressions", "clicks", "purchases", "pageviews")
 KIND_NAMES = {
     "impressions": "impression",
@@ -48,6 +50,7 @@ class Verdict:
     text: str
     err_code: str = ""
     events: tuple[tuple[str, dict[str, Any]], ...] = ()
+    link: dict[str, str] | None = None
 
     @property
     def body(self) -> bytes:
@@ -78,13 +81,12 @@ class Rules:
             return Verdict(
                 status=400, text=f"the body is not JSON: {error}", err_code="bad_request"
             )
-        return self._judge_document(document)
+        return judge_link(document) if path == LINKS_PATH else self._judge_document(document)
 
     def _judge_head(self, method: str, path: str, headers: Message) -> Verdict | None:
-        if path != EVENTS_PATH:
-            return Verdict(
-                status=404, text=f"{path!r} is not here, only {EVENTS_PATH}", err_code="bad_request"
-            )
+        if path not in (EVENTS_PATH, LINKS_PATH):
+            text = f"{path!r} is not here, only {EVENTS_PATH} and {LINKS_PATH}"
+            return Verdict(status=404, text=text, err_code="bad_request")
         if method != "POST":
             return Verdict(
                 status=405, text=f"{method} is not allowed, only POST", err_code="bad_request"
@@ -131,6 +133,22 @@ class Rules:
             return Verdict(status=400, text=f"{texts[0]}{more}", err_code=get_err_code(errors[0]))
         events = tuple((kind, event) for kind in KINDS for event in document.get(kind, ()))
         return Verdict(status=204, text=count_events(events), events=events)
+
+
+def judge_link(document: Any) -> Verdict:
+    """Return the verdict for a body that links two users."""
+    text = ""
+    if not isinstance(document, dict) or document.keys() != {"from", "to"}:
+        text = "the body must be an object with 'from' and 'to', and nothing else"
+    elif not all(
+        isinstance(one, str) and 1 <= len(one) <= MAX_USER_ID for one in document.values()
+    ):
+        text = f"'from' and 'to' must be texts of 1 to {MAX_USER_ID} characters"
+    elif document["from"] == document["to"]:
+        text = "'from' and 'to' must differ"
+    if text:
+        return Verdict(status=400, text=text, err_code="bad_request")
+    return Verdict(status=204, text="1 link of users", link=document)
 
 
 def build_rules(api_key: str | None = None, category_field: str = "categoryIds") -> Rules:

@@ -40,7 +40,7 @@ class OutboxElsewhere:
     """A router that puts the outbox into the database that threads can share."""
 
     def db_for_write(self, model: type[Model], **hints: object) -> str | None:
-        return "other" if model is OutboxEvent else None
+        return "other" if model._meta.app_label == OutboxEvent._meta.app_label else None
 
     db_for_read = db_for_write
 

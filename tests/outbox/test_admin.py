@@ -121,3 +121,28 @@ def test_remembered_shoppers_are_listed_without_their_ids() -> None:
 
     assert "1001" in page
     assert "secret-shopper" not in page
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_remembered_shoppers_are_forgotten_by_who_may(may: bool) -> None:
+    for number in ("1001", "1002"):
+        RememberedShopper.objects.create(order_key=number, opaque_user_id="secret-shopper")
+    url = reverse("admin:topsort_outbox_rememberedshopper_changelist")
+    client = build_client(*["view_rememberedshopper", "delete_rememberedshopper"][: 1 + may])
+    (row,) = client.get(f"{url}?q=1001").context["cl"].result_list
+    data = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+
+    page = client.post(url, data, follow=True).content.decode()
+
+    assert RememberedShopper.objects.filter(order_key="1001").exists() is not may
+    assert RememberedShopper.objects.filter(order_key="1002").exists()
+    assert "secret-shopper" not in page
+
+
+def test_nobody_changes_who_has_ordered() -> None:
+    row = RememberedShopper.objects.create(order_key="1001", opaque_user_id="secret-shopper")
+    change = reverse("admin:topsort_outbox_rememberedshopper_change", args=[row.pk])
+
+    client = build_client("view_rememberedshopper", "change_rememberedshopper")
+
+    assert client.post(change, {"opaque_user_id": "forged"}).status_code == 403

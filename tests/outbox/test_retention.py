@@ -9,9 +9,10 @@ import pytest
 from django.db.models import F
 
 from django_topsort.outbox import retention
-from django_topsort.outbox.models import OutboxEvent, Status
-from django_topsort.outbox.retention import Retention, delete_old_rows
+from django_topsort.outbox.models import OutboxEvent, RememberedShopper, Status
+from django_topsort.outbox.retention import Retention, delete_old_rows, delete_old_shoppers
 from django_topsort.outbox.store import store_events
+from django_topsort.purchases.buyers import remember_buyer
 from tests.sending.engine import Clock, build_event, build_events
 
 pytestmark = pytest.mark.django_db
@@ -79,3 +80,54 @@ def test_process_looks_for_old_rows_now_and_then() -> None:
         OutboxEvent.objects.all().delete()
 
     assert left == [0, 1, 0]
+
+
+def remember(name: str, days: float, shopper: str = "shopper") -> None:
+    assert remember_buyer(name, shopper)
+    RememberedShopper.objects.filter(order_key=name).update(
+        created_at=F("created_at") - timedelta(days=days)
+    )
+
+
+def get_orders() -> list[str]:
+    return list(RememberedShopper.objects.order_by("pk").values_list("order_key", flat=True))
+
+
+def test_shoppers_are_remembered_for_as_long_as_a_bank_may_take(settings: Any) -> None:
+    remember("1001", 91)
+    remember("1002", 89)
+
+    assert delete_old_shoppers() == 1
+    assert get_orders() == ["1002"]
+
+    settings.TOPSORT_OUTBOX_KEEP_SHOPPERS = 60
+    assert delete_old_shoppers() == 1
+
+
+def test_shopper_of_an_order_that_is_placed_again_is_remembered_from_then_on() -> None:
+    remember("1001", 91)
+    assert remember_buyer("1001", "another")
+
+    assert delete_old_shoppers() == 0
+    assert RememberedShopper.objects.get().opaque_user_id == "another"
+
+
+def test_shoppers_are_forgotten_in_parts(
+    monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    monkeypatch.setattr(retention, "CHUNK", 10)
+    rows = [RememberedShopper(order_key=str(number)) for number in range(35)]
+    RememberedShopper.objects.bulk_create(rows)
+    RememberedShopper.objects.update(created_at=F("created_at") - timedelta(days=100))
+
+    assert delete_old_shoppers(most=25) == 25
+    with django_assert_max_num_queries(8):
+        assert delete_old_shoppers() == 10
+
+
+def test_process_forgets_old_shoppers_now_and_then() -> None:
+    remember("1001", 91)
+
+    Retention("default", Clock(), lambda: 0.5).run()
+
+    assert get_orders() == []

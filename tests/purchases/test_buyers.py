@@ -192,6 +192,18 @@ def test_buyer_is_in_the_cache_where_the_outbox_is_not_installed() -> None:
 
 
 @pytest.mark.usefixtures("_only_cache")
+@pytest.mark.parametrize(("seconds", "is_kept"), [(60, True), ("a week", True), (0, False)])
+def test_cache_keeps_a_buyer_for_as_long_as_the_outbox_would(
+    settings: Settings, seconds: object, is_kept: bool
+) -> None:
+    settings.TOPSORT_OUTBOX_KEEP_SHOPPERS = seconds
+
+    assert remember_buyer("1001", "u-1")
+
+    assert (get_remembered_buyer("1001") is not None) is is_kept
+
+
+@pytest.mark.usefixtures("_only_cache")
 def test_refusal_is_in_the_cache_where_the_outbox_is_not_installed() -> None:
     remember_refusal("1001")
     assert has_refused(order_of())

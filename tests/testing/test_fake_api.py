@@ -74,7 +74,7 @@ def test_prices_keep_their_digits(api: FakeApi, connection: Connection, price: s
         ("/v2/events/", 404),
         ("/v2/events?x=1", 404),
         ("/v2/event", 404),
-        ("/v2/events/beta/link-users", 404),
+        ("/v2/events/beta/link-users/", 404),
         ("/V2/events", 404),
         ("/index.html", 404),
     ],
@@ -87,6 +87,54 @@ def test_other_paths_are_not_found(
     assert answer.status == status
     assert answer.error["errCode"] == "bad_request"
     assert (api.requests[0].path, api.requests[0].status, api.events) == (path, status, [])
+
+
+LINKS = "/v2/events/beta/link-users"
+
+
+def test_link_of_two_users_is_taken_and_remembered(api: FakeApi, connection: Connection) -> None:
+    link = {"from": "g", "to": "c" * 64}
+
+    answer = post(connection, link, path=LINKS)
+
+    assert (answer.status, answer.body) == (204, b"")
+    assert api.links == [link]
+    assert (api.events, api.requests[0].verdict) == ([], "1 link of users")
+    api.clear()
+    assert api.links == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"from": "a", "to": "a"}, "must differ"),
+        ({"from": "", "to": "b"}, "1 to 64"),
+        ({"from": "a", "to": "b" * 65}, "1 to 64"),
+        ({"from": 1, "to": "b"}, "texts"),
+        ({"from": None, "to": "b"}, "texts"),
+        ({"from": "a"}, "'from' and 'to'"),
+        ({"from": "a", "to": "b", "user": "c"}, "nothing else"),
+        ([{"from": "a", "to": "b"}], "an object"),
+        (b"from=a&to=b", "not JSON"),
+        (b'{"from":"a","from":"b","to":"c"}', "twice"),
+    ],
+)
+def test_link_that_is_not_right_is_refused(
+    api: FakeApi, connection: Connection, body: object, said: str
+) -> None:
+    answer = post(connection, body, path=LINKS)
+
+    assert answer.status == 400
+    assert said in answer.error["message"]
+    assert api.links == []
+
+
+def test_link_needs_a_key_and_the_right_method(api: FakeApi, connection: Connection) -> None:
+    link = {"from": "a", "to": "b"}
+
+    assert post(connection, link, path=LINKS, headers={"Authorization": ""}).status == 401
+    assert post(connection, link, path=LINKS, method="PUT").status == 405
+    assert api.links == []
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"])

@@ -20,7 +20,7 @@ from django_topsort.backends.thread import read_number
 from django_topsort.outbox.backend import EventBackend
 from django_topsort.outbox.models import OutboxEvent
 from django_topsort.outbox.relay import Relay
-from django_topsort.outbox.retention import delete_old_rows
+from django_topsort.outbox.retention import delete_old_rows, delete_old_shoppers
 from django_topsort.outbox.store import get_outbox_database
 from django_topsort.reporting import Reporter
 
@@ -103,6 +103,7 @@ class Command(BaseCommand):
                 if time.monotonic() - deleted_at > read_number("TOPSORT_OUTBOX_SWEEP_INTERVAL", 0):
                     deleted_at = time.monotonic()
                     delete_old_rows(using)
+                    delete_old_shoppers()
             except DatabaseError as error:
                 if once:
                     raise CommandError(f"the outbox cannot be read: {error}") from error
@@ -112,6 +113,7 @@ class Command(BaseCommand):
         try:
             if once:
                 delete_old_rows(using)
+                delete_old_shoppers()
             waiting = OutboxEvent.objects.using(using).waiting().count()
         except DatabaseError as error:
             self.stderr.write(f"the outbox cannot be read: {error}")
