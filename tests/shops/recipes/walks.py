@@ -139,7 +139,9 @@ class DjangoPlans(Walk):
     items: ClassVar[list[tuple[str, str, int]]] = [("5", "12.50", 1)]
 
     def order(self, shopper: Client) -> None:
-        free = Plan.objects.create(pk=4, name="Free", slug="free", default=True, available=True, visible=True)
+        free = Plan.objects.create(
+            pk=4, name="Free", slug="free", default=True, available=True, visible=True
+        )
         gold = Plan.objects.create(pk=5, name="Gold", slug="gold", available=True, visible=True)
         month = Pricing.objects.create(name="Month", period=30)
         price = PlanPricing.objects.create(plan=gold, pricing=month, price="10.00")
@@ -157,7 +159,7 @@ class DjangoPlans(Walk):
         return self._say(bank, PlanOrder.STATUS.COMPLETED)
 
     def _say(self, bank: Client, status: int) -> HttpResponse:
-        bank.force_login(self.user)  # the page of the fake bank wants it; there is no shopper's cookie
+        bank.force_login(self.user)  # the page wants it, but has no cookie of the shopper
         url = f"/plans/fakepayments/{PlanOrder.objects.get().pk}/"
         with override_settings(DEBUG=True):  # the page is for developers
             return bank.post(url, {"status": status})  # type: ignore[return-value]
@@ -189,7 +191,10 @@ class Saleor(Walk):
     """A webhook of the form that Saleor documents, signed with its private key."""
 
     number = "1042"
-    items: ClassVar[list[tuple[str, str, int]]] = [("S22", "5.00", 1), ("UHJvZHVjdDoyMQ==", "8.23", 3)]
+    items: ClassVar[list[tuple[str, str, int]]] = [
+        ("S22", "5.00", 1),
+        ("UHJvZHVjdDoyMQ==", "8.23", 3),
+    ]
 
     def __init__(self) -> None:
         self.payload = build_saleor_order()
