@@ -7,10 +7,10 @@ import warnings
 # What pretix and its many packages warn of while they are imported is theirs.
 warnings.simplefilter("ignore")
 
-from pretix.testutils.settings import *  # noqa: F403
-from pretix.testutils.settings import INSTALLED_APPS, MIDDLEWARE
+from pretix.testutils.settings import *  # noqa: E402, F403
+from pretix.testutils.settings import INSTALLED_APPS, MIDDLEWARE  # noqa: E402
 
-from tests.shops.recipe_blocks import install_package
+from tests.shops.recipe_blocks import install_package  # noqa: E402
 
 APPS = """
 from importlib import import_module

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import stripe
-from django.conf import settings
 from django.test import Client
 from jwt.algorithms import RSAAlgorithm
 
 from tests.shops.recipes.answering import JsonServer, answer_with_json
+from tests.shops.recipes.settings import SALEOR_URL
 from tests.shops.recipes.walks import SALEOR_KEY, build_session
 
 SHOPPER = "0190d8f2-0000-7000-8000-000000000000"
@@ -46,7 +46,7 @@ def stripe_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[JsonServer]:
 @pytest.fixture(autouse=True)
 def saleor() -> Iterator[JsonServer]:
     """A Saleor that tells its public keys."""
-    with answer_with_json(urlsplit(settings.SALEOR_URL).port or 0) as server:
+    with answer_with_json(urlsplit(SALEOR_URL).port or 0) as server:
         key: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(SALEOR_KEY.public_key()))
         server.answers = {
             "/.well-known/jwks.json": {"keys": [{**key, "kid": "1", "use": "sig", "alg": "RS256"}]}

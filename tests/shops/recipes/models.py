@@ -5,26 +5,37 @@ Neither of the two can be installed here: LFS is not on the package index, Cartr
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django.conf import settings
 from django.db import models
 from payments.models import BasePayment
 
 
-class Order(models.Model):
+class Stored(models.Model):
+    """Says that there are managers: mypy knows them of the apps in ``tests.settings`` only."""
+
+    objects: ClassVar[Any]
+
+    class Meta:
+        abstract = True
+
+
+class Order(Stored):
     number = models.CharField(max_length=30)
     date_placed = models.DateTimeField()
     currency = models.CharField(max_length=3, default="EUR")
     total = models.DecimalField(max_digits=9, decimal_places=2)
 
 
-class Line(models.Model):
+class Line(Stored):
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
     sku = models.CharField(max_length=30)
     quantity = models.IntegerField()
     line_total = models.DecimalField(max_digits=9, decimal_places=2)
 
 
-class Payment(BasePayment):
+class Payment(BasePayment):  # type: ignore[misc]  # the package has no types
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="payments")
 
     def get_success_url(self) -> str:
@@ -34,20 +45,20 @@ class Payment(BasePayment):
         return "/sorry/"
 
 
-class Cheese(models.Model):
+class Cheese(Stored):
     """A product of LFS."""
 
     name = models.CharField(max_length=30)
 
 
-class LfsOrder(models.Model):
+class LfsOrder(Stored):
     number = models.CharField(max_length=30)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True)
     created = models.DateTimeField()
     state = models.PositiveSmallIntegerField(default=0)
 
 
-class LfsItem(models.Model):
+class LfsItem(Stored):
     order = models.ForeignKey(LfsOrder, on_delete=models.CASCADE, related_name="items")
     product = models.ForeignKey(Cheese, on_delete=models.SET_NULL, null=True)
     product_amount = models.FloatField(null=True)
@@ -56,7 +67,7 @@ class LfsItem(models.Model):
     product_price_gross = models.FloatField()
 
 
-class CartridgeOrder(models.Model):
+class CartridgeOrder(Stored):
     time = models.DateTimeField(null=True)
     key = models.CharField(max_length=40)  # of the session
     user_id = models.IntegerField(null=True)
@@ -64,7 +75,7 @@ class CartridgeOrder(models.Model):
     status = models.IntegerField(default=1)
 
 
-class CartridgeItem(models.Model):
+class CartridgeItem(Stored):
     order = models.ForeignKey(CartridgeOrder, on_delete=models.CASCADE, related_name="items")
     sku = models.CharField(max_length=30)
     quantity = models.IntegerField(default=0)

@@ -10,7 +10,7 @@ from tests.shops.recipes.models import CartridgeOrder, Cheese, LfsOrder, Order
 PLACED = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 
 
-def place_order(number: str = "1001", **more: Any) -> Order:
+def place_order(number: str = "1001", **more: Any) -> Any:
     """Save an order of two kettles and a cup: 64.85 in all."""
     values = {"number": number, "date_placed": PLACED, "total": "64.85", **more}
     order = Order.objects.create(**values)
@@ -19,7 +19,7 @@ def place_order(number: str = "1001", **more: Any) -> Order:
     return order
 
 
-def place_lfs_order(state: int) -> LfsOrder:
+def place_lfs_order(state: int) -> Any:
     """Save an order of 1.5 kg of cheese, with a discount, which in LFS is a line, too."""
     order = LfsOrder.objects.create(number=f"2026/{7 + state}", created=PLACED, state=state)
     order.items.create(
@@ -35,7 +35,7 @@ def place_lfs_order(state: int) -> LfsOrder:
     return order
 
 
-def place_cartridge_order() -> CartridgeOrder:
+def place_cartridge_order() -> Any:
     """Save an order of two cups."""
     order = CartridgeOrder.objects.create(pk=77, key="session", time=PLACED, total="16.00")
     order.items.create(sku="cup", quantity=2, unit_price="8.00", total_price="16.00")

@@ -39,10 +39,9 @@ MIDDLEWARE = [
 ROOT_URLCONF = "tests.shops.recipes.urls"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 # Tables in one go: the migrations of all these apps take a minute.
-MIGRATION_MODULES = {
-    name: None
-    for name in ("auth", "contenttypes", "djstripe", "plans", "sessions", "sites", "topsort_outbox")
-}
+MIGRATION_MODULES = dict.fromkeys(
+    ("auth", "contenttypes", "djstripe", "plans", "sessions", "sites", "topsort_outbox")
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [
     {
@@ -69,7 +68,9 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 PAYMENT_HOST = "testserver"
 PAYMENT_MODEL = "recipes.Payment"
-PAYMENT_VARIANTS = {"default": ("payments.dummy.DummyProvider", {})}
+PAYMENT_VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
+    "default": ("payments.dummy.DummyProvider", {})
+}
 
 STRIPE_LIVE_MODE = False
 STRIPE_TEST_SECRET_KEY = "sk_test_" + "x" * 24  # nobody's

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth.models import User
-from django.http import HttpResponse
 from django.test import Client, override_settings
 from djstripe.models import Event, WebhookEndpoint
 from payments import PaymentStatus
@@ -29,7 +28,7 @@ OWN_ITEMS = [("cup", "4.95", 1), ("kettle", "29.95", 2)]
 class Walk:
     """One order, and what is said of it.
 
-    ``number`` and ``items`` (product, unit price, quantity) are of the purchase that it must become.
+    ``number`` and ``items`` (product, unit price, quantity) are what must become of it.
     """
 
     number: str = "1001"
@@ -39,15 +38,15 @@ class Walk:
         """Place the order."""
         shopper.post("/checkout/")
 
-    def fail(self, bank: Client) -> HttpResponse:
+    def fail(self, bank: Client) -> Any:
         """Say something of the order that does not mean that it is paid."""
         raise NotImplementedError
 
-    def pay(self, bank: Client) -> HttpResponse:
+    def pay(self, bank: Client) -> Any:
         """Say that the order is paid; may be said again."""
         raise NotImplementedError
 
-    def is_paid(self) -> bool:
+    def is_paid(self) -> Any:
         """Whether the shop itself has stored that the order is paid."""
         raise NotImplementedError
 
@@ -55,29 +54,29 @@ class Walk:
 class DjangoPayments(Walk):
     """Two payments, through the payment page and the webhook of django-payments itself."""
 
-    def _process(self, bank: Client, total: str, result: str) -> HttpResponse:
+    def _process(self, bank: Client, total: str, result: str) -> Any:
         values = {"order": Order.objects.get(), "total": total}
         payment, _ = Payment.objects.get_or_create(**values, defaults={"variant": "default"})
         url = f"/payments/process/{payment.token}/"
-        return bank.post(f"{url}?verification_result={result}")  # type: ignore[return-value]
+        return bank.post(f"{url}?verification_result={result}")
 
-    def fail(self, bank: Client) -> HttpResponse:
+    def fail(self, bank: Client) -> Any:
         self._process(bank, "40.00", PaymentStatus.PREAUTH)
         self._process(bank, "64.85", PaymentStatus.REJECTED)
         return self._process(bank, "40.00", PaymentStatus.CONFIRMED)
 
-    def pay(self, bank: Client) -> HttpResponse:
+    def pay(self, bank: Client) -> Any:
         self._process(bank, "40.00", PaymentStatus.CONFIRMED)
         return self._process(bank, "24.85", PaymentStatus.CONFIRMED)
 
-    def is_paid(self) -> bool:
+    def is_paid(self) -> Any:
         return Payment.objects.filter(status=PaymentStatus.CONFIRMED).count() == 2
 
 
 class DjStripe(Walk):
     """Signed events, to dj-stripe's own webhook view; it asks the API for what they are about."""
 
-    def send(self, bank: Client, name: str, **session: Any) -> HttpResponse:
+    def send(self, bank: Client, name: str, **session: Any) -> Any:
         """Send the event ``name`` of a session, signed as Stripe documents it."""
         endpoint, _ = WebhookEndpoint.objects.get_or_create(
             id="we_1", defaults={"secret": SECRET, "enabled_events": ["*"], "url": "https://x.test"}
@@ -95,22 +94,22 @@ class DjStripe(Walk):
         }
         body, now = json.dumps(event), int(time.time())
         signature = hmac.new(SECRET.encode(), f"{now}.{body}".encode(), hashlib.sha256).hexdigest()
-        return bank.post(  # type: ignore[return-value]
+        return bank.post(
             f"/stripe/webhook/{endpoint.djstripe_uuid}/",
             body,
             content_type="application/json",
             headers={"Stripe-Signature": f"t={now},v1={signature}"},
         )
 
-    def fail(self, bank: Client) -> HttpResponse:
+    def fail(self, bank: Client) -> Any:
         return self.send(bank, "completed", payment_status="unpaid")
 
-    def pay(self, bank: Client) -> HttpResponse:
+    def pay(self, bank: Client) -> Any:
         self.send(bank, "completed")
         # Another event of the same session; one that came before is not looked at again.
         return self.send(bank, "async_payment_succeeded")
 
-    def is_paid(self) -> bool:
+    def is_paid(self) -> Any:
         return Event.objects.filter(type="checkout.session.completed").exists()
 
 
@@ -152,19 +151,19 @@ class DjangoPlans(Walk):
         assert response.status_code == 302, response.content
         PlanOrder.objects.update(created=PLACED)
 
-    def fail(self, bank: Client) -> HttpResponse:
+    def fail(self, bank: Client) -> Any:
         return self._say(bank, PlanOrder.STATUS.CANCELED)
 
-    def pay(self, bank: Client) -> HttpResponse:
+    def pay(self, bank: Client) -> Any:
         return self._say(bank, PlanOrder.STATUS.COMPLETED)
 
-    def _say(self, bank: Client, status: int) -> HttpResponse:
+    def _say(self, bank: Client, status: int) -> Any:
         bank.force_login(self.user)  # the page wants it, but has no cookie of the shopper
         url = f"/plans/fakepayments/{PlanOrder.objects.get().pk}/"
         with override_settings(DEBUG=True):  # the page is for developers
-            return bank.post(url, {"status": status})  # type: ignore[return-value]
+            return bank.post(url, {"status": status})
 
-    def is_paid(self) -> bool:
+    def is_paid(self) -> Any:
         return PlanOrder.objects.get().status == PlanOrder.STATUS.COMPLETED
 
 
@@ -177,13 +176,13 @@ class Lfs(Walk):
     def order(self, shopper: Client) -> None:
         shopper.post("/lfs/checkout/")
 
-    def fail(self, bank: Client) -> HttpResponse:
-        return bank.post("/lfs/checkout/?state=5")  # type: ignore[return-value]
+    def fail(self, bank: Client) -> Any:
+        return bank.post("/lfs/checkout/?state=5")
 
-    def pay(self, bank: Client) -> HttpResponse:
-        return bank.post("/lfs/manage/paid/")  # type: ignore[return-value]
+    def pay(self, bank: Client) -> Any:
+        return bank.post("/lfs/manage/paid/")
 
-    def is_paid(self) -> bool:
+    def is_paid(self) -> Any:
         return LfsOrder.objects.get().state == 1
 
 
@@ -204,7 +203,7 @@ class Saleor(Walk):
         # The storefront has the cookie, and writes it into the checkout's metadata.
         self.payload["topsort_user_id"] = shopper.cookies["tsuid"].value
 
-    def send(self, bank: Client, key: Any = SALEOR_KEY, **order: Any) -> HttpResponse:
+    def send(self, bank: Client, key: Any = SALEOR_KEY, **order: Any) -> Any:
         """Send the order, signed with ``key``."""
         body = json.dumps({"order": {**self.payload, **order}}).encode()
         signature = jwt.PyJWS().encode(
@@ -217,15 +216,15 @@ class Saleor(Walk):
         headers = {"Saleor-Event": "order_fully_paid", "Saleor-Signature": signature}
         response = bank.post("/saleor/", body, content_type="application/json", headers=headers)
         self.status = response.status_code
-        return response  # type: ignore[return-value]
+        return response
 
-    def fail(self, bank: Client) -> HttpResponse:
+    def fail(self, bank: Client) -> Any:
         return self.send(bank, isPaid=False)
 
-    def pay(self, bank: Client) -> HttpResponse:
+    def pay(self, bank: Client) -> Any:
         return self.send(bank)
 
-    def is_paid(self) -> bool:
+    def is_paid(self) -> Any:
         return self.status == 200  # Saleor has stored it long since
 
 
@@ -264,10 +263,10 @@ class Cartridge(Walk):
     def order(self, shopper: Client) -> None:
         self.shopper = shopper
 
-    def pay(self, bank: Client) -> HttpResponse:
-        return self.shopper.post("/cartridge/checkout/")  # type: ignore[return-value]
+    def pay(self, bank: Client) -> Any:
+        return self.shopper.post("/cartridge/checkout/")
 
-    def is_paid(self) -> bool:
+    def is_paid(self) -> Any:
         return CartridgeOrder.objects.exists()
 
 
