@@ -105,9 +105,8 @@ class DjStripe(Walk):
         return self.send(bank, "completed", payment_status="unpaid")
 
     def pay(self, bank: Client) -> Any:
-        self.send(bank, "completed")
-        # Another event of the same session; one that came before is not looked at again.
-        return self.send(bank, "async_payment_succeeded")
+        # An event that came before is not looked at again; another one of the same session is.
+        return self.send(bank, "async_payment_succeeded" if self.is_paid() else "completed")
 
     def is_paid(self) -> Any:
         return Event.objects.filter(type="checkout.session.completed").exists()
