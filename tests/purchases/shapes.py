@@ -261,6 +261,32 @@ def getpaid() -> SimpleNamespace:
     return SimpleNamespace(pk=79, created_on=PLACED_AT, currency="PLN", get_items=lambda: lines)
 
 
+def stripe_session() -> dict[str, Any]:
+    """Return a Checkout Session as Stripe sends it: amounts are in cents, lines are a page."""
+    price = {"id": "price_1", "unit_amount": 1999, "currency": "eur", "product": "prod_1"}
+    line = {"id": "li_1", "amount_total": 3998, "quantity": 2, "price": price}
+    return {
+        "id": "cs_1",
+        "client_reference_id": "1001",
+        "created": 1_790_000_000,
+        "currency": "eur",
+        "amount_total": 3998,
+        "line_items": {"object": "list", "data": [line], "has_more": False, "url": "/v1/lines"},
+    }
+
+
+def django_plans() -> SimpleNamespace:
+    return SimpleNamespace(
+        pk=12,
+        created=PLACED_AT,
+        currency="EUR",
+        plan_id=5,
+        pricing_id=1,
+        amount=Decimal("10.00"),
+        total=lambda: Decimal("12.50"),
+    )
+
+
 def satchless() -> SimpleNamespace:
     gross = Money(Decimal("3.20"), "EUR")
     price = TaxedMoney(Money(Decimal("2.69"), "EUR"), gross)
