@@ -139,3 +139,13 @@ def test_shopper_who_may_not_be_tracked_is_not_kept(
 def test_receiver_from_outside_of_a_plugin_is_refused_by_pretix() -> None:
     with pytest.raises(ImproperlyConfigured, match="not a pretix plugin"):
         order_paid.connect(report_order)
+
+
+@pytest.mark.parametrize("setting", ["TOPSORT_CONSENT", "TOPSORT_USER_ID"])
+def test_hook_that_raises_breaks_no_checkout(
+    topsort_api: FakeApi, concert: Any, shopper: Client, setting: str
+) -> None:
+    with override_settings(**{setting: fail}):
+        order = buy(shopper, concert, Seat=1)
+
+    assert "topsort_user_id" not in order.meta_info_data
