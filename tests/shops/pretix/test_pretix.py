@@ -116,6 +116,36 @@ def test_order_is_read_where_pretix_knows_no_organizer(
     topsort_api.wait_for(1, "purchases")
 
 
+def test_order_of_nobody_is_named_where_pretix_knows_no_organizer(
+    topsort_api: FakeApi, concert: Any, drops: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    order = buy(Client(), concert, Seat=1)
+
+    report_order(order)
+
+    assert drops == [("purchases", "no_shopper", 1)]
+    assert f"order=market/{order.full_code}: nobody knows the shopper" in caplog.text
+
+
+def test_shopper_who_may_not_be_tracked_is_not_kept(
+    topsort_api: FakeApi, concert: Any, shopper: Client
+) -> None:
+    with override_settings(TOPSORT_CONSENT=lambda request: False):
+        order = buy(shopper, concert, Seat=1)
+
+    assert "topsort_user_id" not in order.meta_info_data
+
+
 def test_receiver_from_outside_of_a_plugin_is_refused_by_pretix() -> None:
     with pytest.raises(ImproperlyConfigured, match="not a pretix plugin"):
         order_paid.connect(report_order)
+
+
+@pytest.mark.parametrize("setting", ["TOPSORT_CONSENT", "TOPSORT_USER_ID"])
+def test_hook_that_raises_breaks_no_checkout(
+    topsort_api: FakeApi, concert: Any, shopper: Client, setting: str
+) -> None:
+    with override_settings(**{setting: fail}):
+        order = buy(shopper, concert, Seat=1)
+
+    assert "topsort_user_id" not in order.meta_info_data

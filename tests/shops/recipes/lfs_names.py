@@ -1,4 +1,4 @@
-"""As much of LFS as its recipe imports: LFS is not on the package index.
+"""As much of LFS as its recipe imports: its last release on the package index is of 2017.
 
 The signals have no arguments of their own; LFS sends the order as the sender, with its request.
 """

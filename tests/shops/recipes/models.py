@@ -1,6 +1,6 @@
 """The shop's own orders, and orders of the shapes that LFS and Cartridge give them.
 
-Neither of the two can be installed here: LFS is not on the package index, Cartridge needs Django 4.
+Neither of the two can be installed here: LFS's last release is of 2017, Cartridge needs Django 4.
 """
 
 from __future__ import annotations
