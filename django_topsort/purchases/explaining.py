@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 REASONS = {
     "incomplete": "the reader says that it is no purchase, or not yet",
     "currency": "it is in another currency than TOPSORT_CURRENCY",
-    "no_payable_line": "it has no line that was paid for",
+    "no_payable_line": "it has no line that was paid for, or none that can be read",
     "no_consent": "the shopper may not be tracked: that was said at the order",
     "deleted": "it is gone from the database",
-    "raised": "the reader raised an error",
 }
 NOBODY = (
     "nobody knows. Send order_placed at the checkout, keep the id on the order"
