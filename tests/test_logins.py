@@ -22,6 +22,7 @@ from django_topsort.accounts import accounts
 from django_topsort.delivery import flush
 from django_topsort.status import describe_status, format_prometheus, get_status
 from django_topsort.testing import FakeApi, ReceivedRequest, capture_events
+from django_topsort.testing.fresh import use_fresh_backend
 from django_topsort.tracking import track_pageview
 from tests.purchases.test_buyers import BROKEN_CACHE
 from tests.sending.engine import PATIENCE
@@ -368,3 +369,18 @@ def test_log_shows_no_id(api: FakeApi, caplog: pytest.LogCaptureFixture) -> None
     assert "rejected" in caplog.text
     assert GUEST not in caplog.text
     assert "customer-" not in caplog.text
+
+
+def test_backend_of_a_test_that_is_over_links_nobody(
+    settings: Any, api: FakeApi, counts: dict[str, Any]
+) -> None:
+    settings.TOPSORT_FLUSH_INTERVAL = 0.01
+    with use_fresh_backend():
+        path = settings.TOPSORT_BACKENDS
+        enter("anna")
+        assert flush(PATIENCE)
+    settings.TOPSORT_BACKENDS = path
+    enter("ben")
+
+    assert [link["to"] for link in api.links] == ["customer-anna"]
+    assert get_ends(counts) == {"recorded": 2, "delivered": 1, "no_backend": 1}

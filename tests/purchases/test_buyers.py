@@ -406,3 +406,10 @@ def test_buyer_is_found_while_a_function_cannot_read_the_order_yet(
     assert find_buyer(order_of(topsort_user_id="kept")) == Buyer(
         opaque_user_id="kept", source="order"
     )
+
+
+@pytest.mark.django_db
+def test_refusal_of_an_order_without_a_number_is_not_kept() -> None:
+    remember_refusal("")
+
+    assert not RememberedShopper.objects.exists()

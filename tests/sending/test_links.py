@@ -231,3 +231,24 @@ def test_forked_child_begins_with_no_links(
             lane.close()
 
     assert report.heard == [("delivered", "childs")]
+
+
+def test_lane_tells_what_is_refused_and_who_has_no_access(
+    api: FakeApi, lane: LinkLane, report: Report
+) -> None:
+    api.answer(400, times=1)
+    api.answer(403, times=1)
+    for guest in "abc":
+        lane.put(build_link(guest))
+        lane.flush(PATIENCE)
+
+    assert report.heard == [
+        ("rejected", "a"),
+        ("barred",),
+        ("dropped", "no_access", "b"),
+        ("dropped", "no_access", "c"),
+    ]
+
+
+def test_link_does_not_show_its_ids() -> None:
+    assert repr(build_link("guest")) == "<UserLink>"
