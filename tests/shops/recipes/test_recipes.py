@@ -58,8 +58,7 @@ def test_order_that_is_announced_twice_is_one_purchase(
     assert flush(5)
     assert len(topsort_api.purchases) == 1
     assert topsort_api.altered == []
-    is_said_once = shop in (Cartridge, DjangoPlans)  # by the shop itself
-    assert set(topsort_api.repeated) == (set() if is_said_once else {walk.number})
+    assert topsort_api.repeated == []
 
 
 @each_that_may_fail
