@@ -13,7 +13,7 @@ from django_topsort.testing import FakeApi
 from tests.shops.recipe_blocks import get_recipes
 from tests.shops.recipes.conftest import SHOPPER
 from tests.shops.recipes.orders import PLACED
-from tests.shops.recipes.walks import WALKS, Cartridge, DjangoPlans, Saleor, Walk
+from tests.shops.recipes.walks import WALKS, Cartridge, Saleor, Walk
 
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
 
