@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django_topsort.accounts import accounts
 from django_topsort.backends.userlinks import LinkReporter
@@ -50,12 +51,26 @@ def link_user(request: HttpRequest | None, user: Any) -> None:
 
 def _find_link(request: HttpRequest, user: Any) -> UserLink | None:
     guest = get_brought_id(request)
-    if guest is None or getattr(user, "is_staff", False) or not has_consent(request):
+    if (
+        guest is None
+        or not is_uuid(guest)
+        or getattr(user, "is_staff", False)
+        or not has_consent(request)
+    ):
         return None
     shopper = get_shopper(request)
     if shopper.source != "hook" or shopper.opaque_user_id == guest:
         return None
     return UserLink(guest, shopper.opaque_user_id)
+
+
+def is_uuid(guest: str) -> bool:
+    """Whether ``guest`` is an id as guests get it: a client may bring any other person's."""
+    try:
+        UUID(guest)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_new(link: UserLink) -> bool:

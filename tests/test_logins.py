@@ -123,6 +123,7 @@ def test_two_customers_of_one_browser_are_two_links(api: FakeApi) -> None:
         ({"TOPSORT_CONSENT": lambda request: False}, GUEST),
         ({}, None),
         ({}, "no id\t"),
+        ({}, "customer-ben"),  # anybody can write somebody else's id into a cookie
     ],
 )
 def test_nothing_is_reported_where_there_is_nothing_to_link(

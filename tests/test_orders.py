@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
+from django.db import transaction
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 
@@ -121,6 +122,38 @@ def test_refusal_in_the_request_that_pays_is_no_error(caplog: Any) -> None:
 
     assert outbox == []
     assert "ERROR" not in caplog.text
+
+
+def test_bank_cannot_refuse_for_the_shopper(drops: list[tuple[str, str, int]]) -> None:
+    """It brings no cookie, so a hook that looks for one there says no."""
+    with override_settings(TOPSORT_CONSENT=lambda request: "consent" in request.COOKIES):
+        report_order(place_order(), build_request(cookie=""))
+
+    assert drops == [("purchases", "no_shopper", 1)]
+
+
+def test_order_whose_shopper_is_named_survives_a_hook_that_raises() -> None:
+    def fail(request: HttpRequest) -> bool:
+        raise ZeroDivisionError
+
+    order = place_order()
+    with override_settings(TOPSORT_CONSENT=fail), transaction.atomic():
+        report_order(order, build_request(), "shopper-1")
+
+    assert [event.opaque_user_id for event in outbox] == ["shopper-1"]
+
+
+@pytest.mark.parametrize("mark", ["hijack_history", "loginas_from_user"])
+def test_clerk_in_the_place_of_a_customer_is_not_the_shopper(
+    mark: str, drops: list[tuple[str, str, int]]
+) -> None:
+    request = build_request(User(pk=7))
+    request.session = {mark: ["1"]}  # type: ignore[assignment]  # as much of a session as is read
+
+    report_order(place_order(), request)
+
+    assert outbox == []
+    assert drops == [("purchases", "no_shopper", 1)]
 
 
 def test_refusal_of_a_clerk_is_not_the_shoppers() -> None:

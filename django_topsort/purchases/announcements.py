@@ -18,7 +18,12 @@ from django.db import models
 from django_topsort.events import Purchase
 from django_topsort.exceptions import UnreportableOrder
 from django_topsort.ids import build_id
-from django_topsort.purchases.buyers import Buyer, get_request_buyer, is_refusal
+from django_topsort.purchases.buyers import (
+    Buyer,
+    get_buyer_beside,
+    get_request_buyer,
+    is_refusal_of_payer,
+)
 from django_topsort.purchases.finding import describe_order, find_purchase
 from django_topsort.wire import decode_event, encode_event
 
@@ -64,7 +69,10 @@ def build_announcement(
     if isinstance(order, models.Model):
         if order.pk is None:
             return None
-        buyer = None if request is None else get_request_buyer(request, order)
+        if opaque_user_id is not None:
+            buyer = get_buyer_beside(request, order)
+        else:
+            buyer = None if request is None else get_request_buyer(request, order)
         return Announcement(
             name=describe_order(order)[:MAX_NAME],
             using=using,
@@ -74,7 +82,7 @@ def build_announcement(
             shopper=buyer.opaque_user_id if buyer else None,
             device_type=buyer.device_type if buyer else None,
             channel=buyer.channel if buyer else None,
-            is_refusal=request is not None and is_refusal(request),
+            is_refusal=request is not None and is_refusal_of_payer(request),
         )
     purchase = find_purchase(order, request, opaque_user_id=opaque_user_id)
     if purchase is None:

@@ -19,6 +19,7 @@ from django_topsort.purchases.keeping import read_values, write_values
 from django_topsort.purchases.reader import OrderReader, get_reader
 from django_topsort.purchases.values import is_plain_id, read_id, show_key
 from django_topsort.shoppers import MAX_SHOPPER_ID, get_shopper, has_consent
+from django_topsort.tracebacks import log_failure
 from django_topsort.visits import get_device_type
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# What django-hijack and django-loginas keep in the session while staff act as a customer.
+IMPERSONATIONS = ("hijack_history", "loginas_from_user")
 MAX_KEY = 255  # characters, as many as the outbox's column has
 
 Source = Literal["argument", "order", "remembered", "request"]
@@ -57,7 +60,7 @@ def find_buyer(
     (``get_request_buyer``).
     """
     if opaque_user_id is not None:
-        own = get_request_buyer(request, order) if request is not None else None
+        own = get_buyer_beside(request, order)
         return Buyer(
             opaque_user_id=opaque_user_id,
             device_type=own.device_type if own else None,
@@ -70,6 +73,27 @@ def find_buyer(
     return buyer
 
 
+def get_buyer_beside(request: HttpRequest | None, order: Any) -> Buyer | None:
+    """Return the shopper of ``request`` where the id is known without it. Never raises.
+
+    What a hook of the project raises must not cost an order whose shopper somebody has named.
+    """
+    try:
+        return None if request is None else get_request_buyer(request, order)
+    except Exception:
+        log_failure(logger, "no shopper found in the request: type=%s", type(order).__name__)
+        return None
+
+
+def is_acting_for_others(request: HttpRequest) -> bool:
+    """Whether the client is staff, or somebody who has taken the place of a customer."""
+    user = getattr(request, "user", None)
+    if getattr(user, "is_staff", False) or getattr(user, "is_hijacked", False):
+        return True
+    session: Any = getattr(request, "session", None) or {}
+    return any(name in session for name in IMPERSONATIONS)
+
+
 def get_request_buyer(request: HttpRequest, order: Any = None) -> Buyer | None:
     """Return the shopper who makes ``request``, or None where that need not be who ordered.
 
@@ -78,7 +102,7 @@ def get_request_buyer(request: HttpRequest, order: Any = None) -> Buyer | None:
     number, or None, while there is none. A shopper who may not be tracked is nobody here.
     """
     user = getattr(request, "user", None)
-    if getattr(user, "is_staff", False) or not has_consent(request):
+    if is_acting_for_others(request) or not has_consent(request):
         return None
     owner = None if order is None or is_plain_id(order) else _get_duck_reader(order).get_user(order)
     if owner is not None and not _is_same_user(owner, user):
@@ -148,7 +172,7 @@ def remember_refusal(order_or_key: Any) -> None:
 
 def has_refused(order: Any, request: HttpRequest | None = None) -> bool:
     """Whether the shopper of ``order`` may not be tracked: said at the order, or by ``request``."""
-    if request is not None and is_refusal(request):
+    if request is not None and is_refusal_of_payer(request):
         return True
     values = _read_values(order)
     return values is not None and not values["opaque_user_id"]
@@ -156,9 +180,16 @@ def has_refused(order: Any, request: HttpRequest | None = None) -> bool:
 
 def is_refusal(request: HttpRequest) -> bool:
     """Whether the client of ``request`` may not be tracked; a clerk cannot say so for a shopper."""
-    return not getattr(getattr(request, "user", None), "is_staff", False) and not has_consent(
-        request
-    )
+    return not is_acting_for_others(request) and not has_consent(request)
+
+
+def is_refusal_of_payer(request: HttpRequest) -> bool:
+    """Whether whoever has an order reported by ``request`` may not be tracked.
+
+    A bank cannot say so for a shopper: a client without a cookie, and not logged in, says nothing.
+    """
+    is_logged_in = getattr(getattr(request, "user", None), "is_authenticated", False)
+    return bool(request.COOKIES or is_logged_in) and is_refusal(request)
 
 
 def _read_values(order_or_key: Any) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -29,8 +30,11 @@ from django_topsort.purchases.values import (
     read_decimal,
     read_id,
     read_time,
+    show_key,
 )
 from django_topsort.shoppers import MAX_SHOPPER_ID
+
+logger = logging.getLogger(__name__)
 
 Reading = OrderSnapshot | Purchase | None
 
@@ -137,6 +141,10 @@ class OrderReader(OrderNames):
         the clicks that led to the order, and Topsort attributes no purchase to a later click.
         """
         found = self.find_placed_at(order)
+        if found is None and (unread := self.find(order, self.placed_at_names)):
+            said = "order=%s: its time cannot be read name=%s type=%s; it is reported as placed now"
+            shown = show_key(self.get_key(order)), unread.name, type(unread.value).__name__
+            logger.warning(said, *shown)
         return read_time(found.value) if found else None
 
     def get_lines(self, order: Any) -> list[Any]:

@@ -140,7 +140,11 @@ def _build_from_snapshot(order: OrderSnapshot, known: dict[str, str]) -> Purchas
         if any(line.reason in LOSSES for line in left_out):
             detail = f"a line cannot be read, and no other is payable: lines={_show(left_out)}"
             raise UnreportableOrder("no_payable_line", detail)
-        logger.info("order not reported: order=%s reason=no_payable_line", shown)
+        # An order without any line has them under another name, if it is not one of nothing.
+        level, reason = (
+            (logging.INFO, "no_payable_line") if order.lines else (logging.WARNING, "no_line")
+        )
+        logger.log(level, "order not reported: order=%s reason=%s", shown, reason)
         return "no_payable_line"
     facts = {**_get_facts(order), **known}
     if "opaque_user_id" not in facts:

@@ -23,6 +23,8 @@ AMOUNT_NAMES = ("gross", "amount", "value")
 # Of our own, because a shop may have set a context with a low precision or with other traps.
 EXACT = Context(prec=50, rounding=ROUND_HALF_UP, traps=[])
 MAX_SHOWN = 64  # characters of an order's number in a log
+LEAST_MILLISECONDS = 10**11  # as seconds it would be the year 5138, as milliseconds it is 1973
+EPOCH_TEXT = re.compile(r"\d{10}|\d{13}")  # seconds or milliseconds of these years
 MAX_DEPTH = 4  # TaxedMoney -> Money -> Decimal are two steps
 
 GROUPING_SPACES = re.compile(r"[\s'\u2019]")  # 1 234,50 (any kind of space) and 1'234.50
@@ -167,15 +169,18 @@ def read_time(value: object) -> datetime | None:
 
 
 def parse_time(value: object) -> datetime | date | None:
-    """Return the datetime or date that ``value`` is: itself, in ISO text, or seconds since 1970."""
+    """Return the datetime or date that ``value`` is: ISO text, or (milli)seconds since 1970."""
     if isinstance(value, date):
         return value
     try:
         if isinstance(value, str):
             text = value.strip()
-            return parse_date(text) or parse_datetime(text)
+            if not EPOCH_TEXT.fullmatch(text):
+                return parse_date(text) or parse_datetime(text)
+            value = int(text)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)
+            seconds = value / 1000 if abs(value) >= LEAST_MILLISECONDS else value
+            return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):  # February 30, or the year 50000
         return None
     return None

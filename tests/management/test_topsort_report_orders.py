@@ -533,6 +533,32 @@ def test_date_field_may_be_named() -> None:
     assert "Orders read: 0" in said
 
 
+class Timeless(OrderReader):
+    """Of a shop whose column of times has a name that is not known."""
+
+    placed_at_names = ()
+
+
+class Whole:
+    """Reads all of an order by itself."""
+
+    def __call__(self, order: Any) -> Any:
+        return OrderReader()(order)
+
+
+@pytest.mark.parametrize("reader", [Timeless, Whole])
+def test_order_whose_time_only_the_command_knows_is_reported_with_it(
+    settings: Any, api: FakeApi, reader: type[Any]
+) -> None:
+    settings.TOPSORT_ORDER_READER = reader
+    place("1001")
+
+    report("--date-field", "date_placed")
+
+    (purchase,) = api.purchases
+    assert datetime.fromisoformat(purchase["occurredAt"]) == FIRST
+
+
 def test_composite_key_is_a_place_too() -> None:
     from django_topsort.purchases.stored_orders import Place, read_place, write_place
     from tests.shop.models import MarketOrder

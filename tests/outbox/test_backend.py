@@ -107,6 +107,21 @@ def test_order_that_is_announced_twice_is_sent_once(
     assert drops == [("purchases", "duplicate", 1)] * 4
 
 
+def test_two_orders_of_one_number_are_named_in_a_warning(
+    api: FakeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    place_order()
+    track_purchase(Order.objects.get(), opaque_user_id=SHOPPER)
+    track_purchase(Order.objects.get(), opaque_user_id=SHOPPER)
+    assert caplog.messages == []
+
+    other = {"number": "1001", "lines": [{"sku": "tent-1", "line_total": "5.00"}]}
+    track_purchase(other, opaque_user_id=SHOPPER)
+
+    [message] = caplog.messages
+    assert message.startswith("purchase there already with other items order=1001;")
+
+
 def test_order_that_is_no_purchase_yet_leaves_no_row() -> None:
     with transaction.atomic():
         track_purchase(Order.objects.create(number="1001", date_placed=PLACED))

@@ -295,6 +295,9 @@ def test_request_buyer_may_come_from_the_hook(settings: Settings) -> None:
 
 def test_request_buyer_is_no_member_of_the_staff() -> None:
     clerk = User(pk=1, is_staff=True)
+    hijacked = User(pk=2)
+    hijacked.is_hijacked = True  # type: ignore[attr-defined]  # django-hijack's
+    assert get_request_buyer(visit(user=hijacked)) is None
     assert get_request_buyer(visit(user=clerk)) is None
     assert get_request_buyer(visit(user=clerk), order_of(user=clerk)) is None
 

@@ -30,6 +30,14 @@ def read_line(line: Any) -> LineSnapshot:
     return OrderReader().read_line(line)
 
 
+def test_time_that_cannot_be_read_is_named_in_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert read({"number": "1001", "created_at": "20.11.2026 10:00"}).placed_at is None
+    assert read({"number": "1002"}).placed_at is None
+
+    [message] = caplog.messages
+    assert message.startswith("order=1001: its time cannot be read name=created_at type=str")
+
+
 @pytest.mark.parametrize("context", [Context(prec=3), Context(prec=3, traps=[Inexact])])
 def test_reader_line_total_is_the_same_in_any_decimal_context(context: Context) -> None:
     price, quantity = "1." + "3" * 40, "1.5" + "0" * 20 + "1"

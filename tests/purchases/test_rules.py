@@ -209,12 +209,21 @@ def test_left_out_lines_are_not_all_logged_where_there_are_many(
     assert message.count(":free") == 20
 
 
-@pytest.mark.parametrize("lines", [(), (paid(0),), (paid(5, sold=None), paid(-5))])
+@pytest.mark.parametrize("lines", [(paid(0),), (paid(5, sold=None), paid(-5))])
 def test_order_without_a_payable_line_is_no_purchase(
     caplog: pytest.LogCaptureFixture, lines: tuple[Any, ...]
 ) -> None:
     assert build_purchase(order_of(*lines), opaque_user_id="shopper") is None
     assert caplog.messages[-1] == "order not reported: order=1001 reason=no_payable_line"
+
+
+def test_order_whose_lines_are_not_found_is_named_in_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert build_purchase(order_of(), opaque_user_id="shopper") is None
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == "order not reported: order=1001 reason=no_line"
 
 
 @pytest.mark.parametrize("bad", [paid("5 EUR"), paid(5, sold="s" * 3000)])

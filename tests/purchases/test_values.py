@@ -192,6 +192,9 @@ def test_read_decimal_has_no_float_noise(amount: Decimal) -> None:
         ("2026-11-01T09:00:00Z", datetime(2026, 11, 1, 9, tzinfo=UTC)),
         ("2026-11-01 09:00", datetime(2026, 11, 1, 9, tzinfo=BERLIN)),
         (1793523600, datetime(2026, 11, 1, 9, tzinfo=UTC)),
+        ("1793523600", datetime(2026, 11, 1, 9, tzinfo=UTC)),
+        (1793523600500, datetime(2026, 11, 1, 9, 0, 0, 500_000, tzinfo=UTC)),
+        ("1793523600000", datetime(2026, 11, 1, 9, tzinfo=UTC)),
         (1793523600.5, datetime(2026, 11, 1, 9, 0, 0, 500_000, tzinfo=UTC)),
     ],
 )

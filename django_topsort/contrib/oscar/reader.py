@@ -19,11 +19,15 @@ class OscarOrderReader(OrderReader):
     """
 
     reported_statuses: tuple[str, ...] = ()
+    # Orders of the past that came to nothing, by what Oscar's own shops call that.
+    cancelled_statuses: tuple[str, ...] = ("Cancelled", "Canceled")
     # Of a product that was deleted the line keeps these. A UPC is the same with every partner.
     sku_names = ("upc", "partner_sku")
 
     def is_complete(self, order: Any) -> bool:
-        """Whether the order is bought: it has one of ``reported_statuses``, if there are any."""
+        """Whether the order is bought: not cancelled, and of a reported status if there are any."""
+        if order.status in self.cancelled_statuses:
+            return False
         if self.reported_statuses and order.status not in self.reported_statuses:
             return False
         return super().is_complete(order)

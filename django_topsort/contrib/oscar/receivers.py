@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models.signals import post_save
 
 from django_topsort.contrib.oscar.pages import report_product_page, report_search_page
 from django_topsort.delivery import log_safely
@@ -47,8 +49,25 @@ def handle_pre_payment(sender: object, view: Any, **kwargs: Any) -> None:
         remember_shopper(view.request, get_model("order", "Order")(number=str(number)))
 
 
+def handle_order_saved(sender: object, instance: Any, created: bool, **kwargs: Any) -> None:
+    """Report a new order when its own transaction commits.
+
+    ``order_placed`` comes after that: a process that is killed in between would lose the order.
+    """
+    connection = connections[instance._state.db or DEFAULT_DB_ALIAS]
+    if created and not kwargs.get("raw") and connection.in_atomic_block:
+        instance._topsort_is_noted = True
+        handle_order(instance)
+
+
 def handle_order_placed(sender: object, order: Any, **kwargs: Any) -> None:
     """Report the order when it is committed, unless its status says that it is not bought yet."""
+    if not getattr(order, "_topsort_is_noted", False):
+        handle_order(order)
+
+
+def handle_order(order: Any) -> None:
+    """Report the order, with the shopper of the request that it is placed in, if that is known."""
     request = find_request(order)
     keep_shopper(order, request)
     report_order(order, request)
@@ -122,6 +141,7 @@ def connect() -> None:
     from oscar.apps.checkout.signals import pre_payment
     from oscar.apps.order.signals import order_placed, order_status_changed
     from oscar.apps.search.signals import user_search
+    from oscar.core.loading import get_model
 
     pairs = [
         (pre_payment, handle_pre_payment),
@@ -138,3 +158,7 @@ def connect() -> None:
         # Without a sender: Oscar sends instances, so that no class would ever match.
         uid = f"django_topsort.contrib.oscar.{receiver.__name__}"
         signal.connect(receiver, weak=False, dispatch_uid=uid)
+    uid = "django_topsort.contrib.oscar.handle_order_saved"
+    post_save.connect(
+        handle_order_saved, sender=get_model("order", "Order"), weak=False, dispatch_uid=uid
+    )

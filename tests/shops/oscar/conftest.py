@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from django_topsort.outbox import background, testruns
 from django_topsort.testing import FakeApi
 from tests.shops.oscar.shoppers import Catalogue, Shopper
 
@@ -33,9 +34,15 @@ def shopper(catalogue: Catalogue) -> Shopper:
 
 
 @pytest.fixture
-def api(transactional_db: None, topsort_api: FakeApi) -> FakeApi:
+def api(
+    transactional_db: None, topsort_api: FakeApi, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeApi]:
     """The stand-in for Topsort's API; purchases come to it by way of the outbox."""
-    return topsort_api
+    monkeypatch.setattr(testruns, "test_run", testruns.TestRun())
+    path = "django_topsort.outbox.backend.EventBackend"
+    settings.TOPSORT_BACKENDS = {**settings.TOPSORT_BACKENDS, "purchases": path}
+    yield topsort_api
+    background.close_relay()
 
 
 @pytest.fixture

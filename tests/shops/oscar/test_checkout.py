@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from oscar.apps.order.signals import order_placed
 from oscar.apps.partner import strategy
 from oscar.core.loading import get_model
 from oscar.test import factories
 from pytest_django import Settings
 
+from django_topsort.contrib.oscar.receivers import handle_order_placed
 from django_topsort.delivery import flush
+from django_topsort.purchases.rules import build_purchase
 from django_topsort.testing import FakeApi, capture_events
 from tests.shops.oscar.shoppers import Catalogue, Shopper, get_order
 
@@ -69,6 +72,28 @@ def test_order_of_a_member_of_staff_is_no_purchase_of_theirs(
     assert api.purchases == []
     assert drops == [("purchases", "no_shopper", 1)]
     assert order.number in caplog.text
+
+
+def test_order_is_noted_in_its_own_transaction(
+    api: FakeApi, shopper: Shopper, catalogue: Catalogue
+) -> None:
+    """Oscar says that it is placed only afterwards, which a killed process never does."""
+    uid = "django_topsort.contrib.oscar.handle_order_placed"
+    assert order_placed.disconnect(dispatch_uid=uid)
+    try:
+        order = shopper.buy(catalogue.add("kettle"))
+    finally:
+        order_placed.connect(handle_order_placed, weak=False, dispatch_uid=uid)
+    assert flush()
+    assert [purchase["id"] for purchase in api.purchases] == [order.number]
+
+
+def test_cancelled_order_of_the_past_is_no_purchase(
+    api: FakeApi, shopper: Shopper, catalogue: Catalogue
+) -> None:
+    order = shopper.buy(catalogue.add("kettle"))
+    order.status = "Cancelled"
+    assert build_purchase(order, opaque_user_id="shopper") is None
 
 
 def test_price_is_what_three_for_two_leaves(
