@@ -24,6 +24,7 @@ from django_topsort.purchases.values import show_key
 from django_topsort.routing import is_transactional
 
 NEW = "_topsort_is_new"  # an attribute of an order: this very instance was saved as a new one
+LOOKED_AT = 100  # of what waits for a commit
 
 
 class Noted:
@@ -106,7 +107,9 @@ def is_noted(order: Any) -> bool:
     try:
         using = get_order_database(order)
         own = Noted(order).order
-        for _, callback, *_ in connections[using].run_on_commit:
+        # The last ones only: an import of thousands in one transaction would look through them all
+        # for each, and what is reported twice is sent once.
+        for _, callback, *_ in connections[using].run_on_commit[-LOOKED_AT:]:
             waiting = getattr(callback, "__wrapped__", callback)  # tests wrap what waits
             if isinstance(waiting, Noted) and waiting.is_waiting and waiting.order == own:
                 return True
