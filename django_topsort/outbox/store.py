@@ -99,13 +99,11 @@ def _store_one(row: OutboxEvent, using: str) -> bool:
 
 def _compare(row: OutboxEvent, known: OutboxQuerySet) -> None:
     """Say where there is another purchase under the id of ``row``: two orders, of one number."""
-    payload = known.values_list("payload", flat=True).first()
-    if payload is None or row.kind != "purchases":
-        return
-    items, others = (json.loads(text).get("items") for text in (row.payload, payload))
-    if items != others:
-        said = (
-            "purchase there already with other items order=%s; where two models share numbers, let"
-            " the reader's get_key tell them apart"
-        )
-        log_safely(logging.WARNING, ("other items", row.event_id), said, row.event_id)
+    for payload in known.filter(kind="purchases").values_list("payload", flat=True):
+        items, others = (json.loads(text).get("items") for text in (row.payload, payload))
+        if items != others:
+            said = (
+                "purchase there already with other items order=%s; where two models share numbers,"
+                " let the reader's get_key tell them apart"
+            )
+            log_safely(logging.WARNING, ("other items", row.event_id), said, row.event_id)
