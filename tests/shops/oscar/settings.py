@@ -38,7 +38,12 @@ DATABASES = {
     "default": {
         **build_file_database(),
         "ATOMIC_REQUESTS": False,
-        "OPTIONS": {"init_command": "PRAGMA synchronous = OFF"},
+        # The relay writes as well: a transaction that reads first would have to give way to it.
+        "OPTIONS": {
+            "init_command": "PRAGMA synchronous = OFF",
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 30,
+        },
     }
 }
 
