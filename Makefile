@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick test-servers test-faults test-shops soak test-wheel lint format build lock clean FORCE
+.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak test-wheel lint format build lock clean FORCE
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -45,6 +45,9 @@ quick: $(VENV)/.dev $(DRIVER)  ## Run the default suite without the coverage gat
 
 test-servers: $(VENV)/.servers  ## Run pages and exits under gunicorn, uWSGI, uvicorn and others
 	$(PYTEST) -m servers -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-browsers: $(VENV)/.browsers  ## Run Chromium, Topsort's own scripts and a fuzzer against a site
+	$(PYTEST) -m browsers tests/browsers $(ARGS)
 
 test-faults: $(VENV)/.servers $(DRIVER)  ## Run the faults of docs/faults.md, one by one
 	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)
@@ -104,6 +107,11 @@ $(VENV)/.servers: requirements/servers.txt requirements/uwsgi.txt $(VENV)/.dev
 	@$(PIP) install --constraint requirements/dev.txt -r requirements/servers.txt
 	@$(PIP) install -r requirements/uwsgi.txt 2> /dev/null || \
 	  echo "uWSGI is not installed: there is no wheel of it for this Python, and it could not be built here"
+	@touch $@
+
+$(VENV)/.browsers: requirements/browsers.txt $(VENV)/.servers
+	@echo "Installing what drives a browser into $(VENV) ..."
+	@$(PIP) install --constraint requirements/dev.txt -r requirements/browsers.txt
 	@touch $@
 
 # Whatever a shop asks for besides, it gets the Django of this environment or is not installed.

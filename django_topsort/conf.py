@@ -185,6 +185,46 @@ class TopsortSettings:
     TOPSORT_CLICK_HOSTS = Setting[Sequence[str]](
         (), "Hosts besides the shop's own to which a signed click link may lead."
     )
+    TOPSORT_BROWSER_EVENTS = Setting[Sequence[str]](
+        ("impressions", "clicks", "pageviews"),
+        "Which kinds of events are taken from browsers; add purchases if orders cannot be hooked.",
+    )
+    TOPSORT_ALLOWED_ORIGINS = Setting[Sequence[str]](
+        (),
+        "Origins besides the shop's own whose pages may post events, such as https://m.shop.example.",
+    )
+    TOPSORT_MAX_BODY_SIZE = Setting[int](
+        64 * 1024, "How many bytes one request with a browser's events may have."
+    )
+    TOPSORT_EVENTS_THROTTLE_RATE = Setting[str | None](
+        "1200/minute", "How many requests with events one shopper may make; None: any number."
+    )
+    TOPSORT_EVENTS_ADDRESS_THROTTLE_RATE = Setting[str | None](
+        "12000/minute", "How many requests with events one address may make; None: any number."
+    )
+    TOPSORT_CLICK_RATE = Setting[str | None](
+        "60/minute",
+        "How many clicks of one shopper count, those of a client without a cookie by its address;"
+        " None: any number.",
+    )
+    TOPSORT_DUPLICATE_WINDOW = Setting[int](
+        30 * 60,
+        "Seconds within which a shopper's further impressions or clicks of one bid are left out; 0:"
+        " none are.",
+    )
+    TOPSORT_REQUIRE_SIGNED_BIDS = Setting[bool](
+        False,
+        "Whether topsort_attrs signs bids for their shopper, and browsers may report no others.",
+    )
+    TOPSORT_VIEWABLE_SHARE = Setting[float](
+        0.5,
+        "Which share of an element must be seen for an impression, up to 1; of large ones 0.3.",
+    )
+    TOPSORT_VIEWABLE_SECONDS = Setting[float](1.0, "For how many seconds on end it must be seen.")
+    TOPSORT_USER_HEADER = Setting[bool](
+        False,
+        "Whether clients without cookies get and bring their id, signed, as X-Topsort-User.",
+    )
 
     @property
     def is_strict(self) -> bool:

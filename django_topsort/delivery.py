@@ -132,6 +132,13 @@ def give_up(events: Sequence[Event], reason: str) -> None:
                 _reporter.dropped(some, reason)
 
 
+def leave_out(events: Sequence[Event], reason: str) -> None:
+    """Count ``events`` that are not sent as recorded and dropped, and say so; never raises."""
+    with suppress(Exception):
+        accounts.count_recorded(events)
+        give_up(events, reason)
+
+
 def log_safely(
     level: int,
     key: tuple[str, ...],

@@ -4,7 +4,7 @@
 
     TopsortError
     ├── InvalidEvent            wrong data cannot become an event (also a ValueError)
-    ├── InvalidToken            a click token that is forged, foreign or too old
+    ├── InvalidToken            a signed text that is forged, another shopper's or too old
     ├── UnreportableOrder       an order that should be a purchase cannot become one
     └── ApiError                a request to Topsort that did not end in success
         ├── InvalidRequest          400, 415, 422: an event of the batch is refused  (isolate)
@@ -52,7 +52,10 @@ class InvalidEvent(TopsortError, ValueError):
 
 
 class InvalidToken(TopsortError):
-    """A click token that cannot be trusted. ``reason`` is ``"tampered"`` or ``"expired"``."""
+    """A signed text that cannot be trusted: a click token, a bid or a shopper's id.
+
+    ``reason``: ``"tampered"``, ``"expired"`` or, for a bid signed for somebody else, ``"foreign"``.
+    """
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

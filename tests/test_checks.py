@@ -277,6 +277,17 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E048", {"TOPSORT_OUTBOX_KEEP_FAILED": 1e12}, "ten years", "KEEP_FAILED = 7776000.0"),
     ("E049", {"TOPSORT_OUTBOX_KEEP_SHOPPERS": "90"}, "ten years", "KEEP_SHOPPERS = 7776000.0"),
     ("E050", {"TOPSORT_LINK_USERS": "yes"}, "True or False", "TOPSORT_LINK_USERS = False"),
+    ("E051", {"TOPSORT_BROWSER_EVENTS": ["sales"]}, "some of impressions", "('impressions',"),
+    ("E052", {"TOPSORT_ALLOWED_ORIGINS": ["https://*.a.example"]}, "origins", "ORIGINS = ()"),
+    ("E053", {"TOPSORT_MAX_BODY_SIZE": 0}, "bytes from 1024", "BODY_SIZE = 65536"),
+    ("E054", {"TOPSORT_EVENTS_THROTTLE_RATE": "often"}, '"60/minute"', "= '1200/minute'"),
+    ("E055", {"TOPSORT_EVENTS_ADDRESS_THROTTLE_RATE": 5}, '"60/minute"', "= '12000/minute'"),
+    ("E056", {"TOPSORT_CLICK_RATE": "0/minute"}, '"60/minute"', "TOPSORT_CLICK_RATE = '60/minute'"),
+    ("E057", {"TOPSORT_DUPLICATE_WINDOW": None}, "ten years", "DUPLICATE_WINDOW = 1800"),
+    ("E058", {"TOPSORT_REQUIRE_SIGNED_BIDS": 1}, "True or False", "SIGNED_BIDS = False"),
+    ("E059", {"TOPSORT_VIEWABLE_SHARE": 50}, "at most 1", "VIEWABLE_SHARE = 0.5"),
+    ("E060", {"TOPSORT_VIEWABLE_SECONDS": -1}, "from 0 to 60", "VIEWABLE_SECONDS = 1.0"),
+    ("E061", {"TOPSORT_USER_HEADER": "yes"}, "True or False", "USER_HEADER = False"),
     ("W016", {"TOPSORT_LINK_USERS": True}, "nothing to link", "TOPSORT_USER_ID"),
     ("W012", SENDING, "purchases are kept in memory", f'write "purchases": "{OUTBOX}"'),
     (
@@ -806,8 +817,8 @@ def test_name_that_is_like_no_other_gets_the_list(settings: Settings) -> None:
     first, second = run()
 
     assert get_ids([first, second]) == ["W009", "W009"]
-    assert str(first.hint).startswith("Write each setting on its own: TOPSORT_API_KEY, ")
-    assert str(second.hint).startswith("Remove it, or write one of TOPSORT_API_KEY, ")
+    assert str(first.hint).startswith("Write each setting on its own: TOPSORT_ALLOWED_ORIGINS, ")
+    assert str(second.hint).startswith("Remove it, or write one of TOPSORT_ALLOWED_ORIGINS, ")
 
 
 def test_command_shows_what_the_checks_say(

@@ -15,6 +15,7 @@ from django_topsort.checks.backends import (
     check_overflow,
     check_purchases_are_safe,
 )
+from django_topsort.checks.browser import check_browser_values
 from django_topsort.checks.cookies import check_cookie_name, check_cookie_samesite
 from django_topsort.checks.credentials import (
     check_api_key,
@@ -45,6 +46,7 @@ CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_overflow,
     check_hooks,
     check_values,
+    check_browser_values,
     check_file_path,
     check_link_users,
     check_cookie_name,

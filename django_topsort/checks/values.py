@@ -162,12 +162,11 @@ RULES = {
 
 def check_values(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Require of each plain setting its type, range or choices."""
-    return [message for name in RULES for message in check_value(name)]
+    return [message for name, rule in RULES.items() for message in check_rule(name, rule)]
 
 
-def check_value(name: str) -> list[CheckMessage]:
-    """Return what is wrong with the value of the setting ``name``, one of ``RULES``."""
-    rule = RULES[name]
+def check_rule(name: str, rule: Rule) -> list[CheckMessage]:
+    """Return what is wrong with the value of the setting ``name``, by ``rule``."""
     value = getattr(topsort_settings, name)
     if rule.accepts(value):
         return []

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django_topsort.checks.addresses import find_url_problems
 from django_topsort.checks.backends import check_backends_report
 from django_topsort.checks.messages import hide_key
-from django_topsort.checks.values import check_value
+from django_topsort.checks.values import RULES, check_rule
 from django_topsort.client import TopsortClient
 from django_topsort.conf import topsort_settings
 from django_topsort.events import Page, PageView
@@ -120,7 +120,7 @@ def send(body: bytes) -> str:
     """Post ``body``; return why it did not arrive, and what to do, or an empty text."""
     problems = [
         *find_url_problems(needs_https=not settings.DEBUG),
-        *check_value("TOPSORT_TIMEOUT"),
+        *check_rule("TOPSORT_TIMEOUT", RULES["TOPSORT_TIMEOUT"]),
     ]
     if errors := [message for message in problems if message.is_serious()]:
         return "\n".join(f"{message.msg} {message.hint}" for message in errors)

@@ -1,0 +1,1 @@
+"""The attributes from which a browser reports what was seen and clicked."""

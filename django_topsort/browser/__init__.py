@@ -1,0 +1,1 @@
+"""What browsers report: from a request's body to events."""

@@ -1,0 +1,1 @@
+"""The script tag that makes a browser report."""
