@@ -3,6 +3,7 @@
 #   PYTHON   the interpreter to make the environment with   make test PYTHON=python3.13
 #   DJANGO   the Django to install, as pip reads it         make test DJANGO='django~=6.0.0'
 #   VENV     where the environment stands                   make test VENV=/tmp/py313
+#   INSTALL  what installs into it                          make test INSTALL='uv pip install -q --python $(VENV)'
 #   ARGS     more arguments for pytest                      make test ARGS='-k middleware'
 #   SHOPS    the shops of tests/shops to run                make test-shops SHOPS=oscar
 #   SOAK_SECONDS   how long a soak takes                    make soak SOAK_SECONDS=45
@@ -19,7 +20,7 @@ SHOPS ?= oscar salesman recipes
 
 SHELL := /bin/sh
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+INSTALL ?= $(BIN)/python -m pip -qq --disable-pip-version-check --no-input install
 PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
@@ -95,36 +96,36 @@ clean:  ## Remove what these commands made
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.base
 	@echo "Installing the tools into $(VENV) ..."
-	@$(PIP) install -r requirements/dev.txt $(DJANGO)
+	@$(INSTALL) -r requirements/dev.txt $(DJANGO)
 	@touch $@
 
 $(VENV)/.databases: requirements/databases.txt $(VENV)/.dev
-	@$(PIP) install -r requirements/databases.txt
+	@$(INSTALL) -r requirements/databases.txt
 	@touch $@
 
 $(VENV)/.servers: requirements/servers.txt requirements/uwsgi.txt $(VENV)/.dev
 	@echo "Installing servers into $(VENV) ..."
-	@$(PIP) install --constraint requirements/dev.txt -r requirements/servers.txt
-	@$(PIP) install -r requirements/uwsgi.txt 2> /dev/null || \
+	@$(INSTALL) --constraint requirements/dev.txt -r requirements/servers.txt
+	@$(INSTALL) -r requirements/uwsgi.txt 2> /dev/null || \
 	  echo "uWSGI is not installed: there is no wheel of it for this Python, and it could not be built here"
 	@touch $@
 
 $(VENV)/.browsers: requirements/browsers.txt $(VENV)/.servers
 	@echo "Installing what drives a browser into $(VENV) ..."
-	@$(PIP) install --constraint requirements/dev.txt -r requirements/browsers.txt
+	@$(INSTALL) --constraint requirements/dev.txt -r requirements/browsers.txt
 	@touch $@
 
 # Whatever a shop asks for besides, it gets the Django of this environment or is not installed.
 $(VENV)/.shop-%: requirements/shops/%.txt $(VENV)/.dev
 	@echo "Installing the shop $* into $(VENV) ..."
 	@$(BIN)/python -c 'import django; print("django==" + django.__version__)' > $@.django
-	@$(PIP) install --constraint $@.django -r requirements/shops/$*.txt
+	@$(INSTALL) --constraint $@.django -r requirements/shops/$*.txt
 	@touch $@
 
 $(VENV)/.base: pyproject.toml requirements/django.txt $(VENV)/.made-from
 	@echo "Installing the package into $(VENV) ..."
-	@$(PIP) install --constraint requirements/dev.txt setuptools
-	@$(PIP) install --constraint requirements/dev.txt --no-build-isolation --editable '.[testing]' $(DJANGO)
+	@$(INSTALL) --constraint requirements/dev.txt setuptools
+	@$(INSTALL) --constraint requirements/dev.txt --no-build-isolation --editable '.[testing]' $(DJANGO)
 	@touch $@
 
 $(VENV)/.made-from: FORCE
