@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from django_topsort.events import Purchase
 from django_topsort.exceptions import UnreportableOrder
 from django_topsort.purchases.finding import describe_order, judge_purchase
-from django_topsort.purchases.reader import OrderReader, get_reader
 from django_topsort.purchases.stored_orders import Place
 from django_topsort.purchases.values import read_time
 from django_topsort.routing import get_backend
@@ -90,7 +87,8 @@ class Backfill:
         figures = self.figures
         figures.read += 1
         try:
-            judged = judge_purchase(order)
+            placed_at = read_time(getattr(order, self.field_name))
+            judged = judge_purchase(order, placed_at=placed_at)
         except UnreportableOrder as error:
             if error.reason == "no_shopper":
                 figures.unknown += 1
@@ -105,26 +103,12 @@ class Backfill:
         if not isinstance(judged, Purchase):
             figures.left_out[judged] += 1
             return
-        judged = self._put_time(order, judged)
         figures.reported += 1
         if self.is_dry:
             self.tell_reported(judged.id, len(judged.items))
             return
         record(judged)
         self._pace()
-
-    def _put_time(self, order: Any, purchase: Purchase) -> Purchase:
-        """Return ``purchase`` at the time of the column, where the reader finds none on the order.
-
-        It would be reported as bought now, months after the clicks that led to it.
-        """
-        reader = get_reader(order)
-        placed_at = read_time(getattr(order, self.field_name))
-        if placed_at is None or not isinstance(reader, OrderReader):
-            return purchase
-        if reader.get_placed_at(order) is not None:
-            return purchase
-        return msgspec.structs.replace(purchase, occurred_at=placed_at)
 
     def _pace(self) -> None:
         now = time.monotonic()

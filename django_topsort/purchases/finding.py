@@ -18,6 +18,7 @@ from django_topsort.shoppers import MAX_SHOPPER_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from django.http import HttpRequest
 
@@ -57,11 +58,13 @@ def judge_purchase(
     opaque_user_id: str | None = None,
     fallback: Buyer | None = None,
     read: Callable[[Any], Reading] | None = None,
+    placed_at: datetime | None = None,
 ) -> Purchase | str:
     """Do as ``find_purchase``, but return the reason where there is no purchase.
 
     The reasons: those of ``judge_order``, ``"deleted"`` and ``"no_consent"``. ``read`` takes the
-    place of the configured reader where the order itself is read.
+    place of the configured reader where the order itself is read; ``placed_at`` is when the order
+    was placed, where it does not say so itself: now, if nobody says.
     """
     if order is None:
         raise InvalidEvent("order", None, "it must be an order, or a Purchase")
@@ -83,6 +86,7 @@ def judge_purchase(
         device_type=buyer.device_type if buyer else None,
         channel=buyer.channel if buyer else None,
         read=read,
+        placed_at=placed_at,
     )
     if not isinstance(purchase, Purchase):
         return purchase  # a test, not complete yet, in another currency: it has been logged

@@ -46,6 +46,7 @@ from django_topsort.purchases.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
 logger = logging.getLogger(__name__)
 
@@ -101,11 +102,13 @@ def judge_order(
     device_type: str | None = None,
     channel: str | None = None,
     read: Callable[[Any], Reading] | None = None,
+    placed_at: datetime | None = None,
 ) -> Purchase | str:
     """Do as ``build_purchase``, but return the reason where there is no purchase.
 
     The reasons: ``"incomplete"`` (the reader says that it is none, or not yet), ``"currency"``,
     ``"no_payable_line"`` and ``"unknown_shopper"``. ``read`` takes the reader's place.
+    ``placed_at``: when the order was placed, where it does not say so itself; now by default.
     """
     reading: Any = (read or get_reader(order))(order)
     if reading is None:
@@ -121,10 +124,12 @@ def judge_order(
             " it must return an OrderSnapshot, a Purchase or None"
         )
         raise TopsortConfigurationError(message)
-    return _build_from_snapshot(reading, known)
+    return _build_from_snapshot(reading, known, placed_at)
 
 
-def _build_from_snapshot(order: OrderSnapshot, known: dict[str, str]) -> Purchase | str:
+def _build_from_snapshot(
+    order: OrderSnapshot, known: dict[str, str], placed_at: datetime | None
+) -> Purchase | str:
     key = read_id(order.key)
     if key is None:
         detail = "the first of the reader's key_names that it has is empty; name another one"
@@ -150,7 +155,7 @@ def _build_from_snapshot(order: OrderSnapshot, known: dict[str, str]) -> Purchas
     if "opaque_user_id" not in facts:
         logger.warning("order not reported: order=%s reason=unknown_shopper", shown)
         return "unknown_shopper"
-    occurred_at = read_time(order.placed_at) or timezone.now()
+    occurred_at = read_time(order.placed_at) or placed_at or timezone.now()
     return Purchase(id=key, occurred_at=occurred_at, items=_keep_most(items, shown), **facts)
 
 
