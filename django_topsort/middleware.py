@@ -15,7 +15,7 @@ from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import deliver_safely, give_up, log_safely
 from django_topsort.routing import is_blocking, open_backends
-from django_topsort.shoppers import set_shopper_cookie
+from django_topsort.shoppers import USER_HEADER, set_shopper_cookie, sign_shopper
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -88,7 +88,11 @@ class TopsortMiddleware:
 
 
 def see_response(request: HttpRequest, response: HttpResponseBase, collector: Collector) -> None:
-    """Note how the request ended, and set the cookie where an id was needed. Never raises."""
+    """Note how the request ended, and keep the id where one was needed. Never raises.
+
+    It is kept by the cookie and, with ``TOPSORT_USER_HEADER``, by the header of a client that has
+    brought no cookie.
+    """
     if response.status_code >= 500:
         collector.deliver = deliver_unseen
     shopper: Shopper | None = collector.found.get("shopper")
@@ -99,6 +103,11 @@ def see_response(request: HttpRequest, response: HttpResponseBase, collector: Co
             # The shop's word goes before ours, such as its delete_cookie() for whom withdraws.
             return
         patch_vary_headers(response, ["Cookie"])
+        if topsort_settings.TOPSORT_USER_HEADER is True:
+            patch_vary_headers(response, [USER_HEADER])
+            if shopper.source != "cookie":
+                keep_private(response)
+                response[USER_HEADER] = sign_shopper(shopper.opaque_user_id)
         set_shopper_cookie(request, response, shopper)
         keep_private(response)
     except Exception as error:
@@ -107,7 +116,7 @@ def see_response(request: HttpRequest, response: HttpResponseBase, collector: Co
 
 
 def keep_private(response: HttpResponseBase) -> None:
-    """Let no shared cache keep a response with the cookie: its next visitors would get the id.
+    """Let no shared cache keep a response with an id: its next visitors would get the id.
 
     As the first middleware it sets the cookie after Django's own caching has looked for one.
     """
