@@ -38,7 +38,7 @@ def build_impression(**fields: Any) -> dict[str, Any]:
 
 
 def build_sponsored(bid: str = "bid-1", **fields: Any) -> dict[str, Any]:
-    return build_impression(entity=None, resolvedBidId=bid, **fields)
+    return build_impression(**{"entity": None, "resolvedBidId": bid, **fields})
 
 
 def build_purchase(*items: dict[str, Any], **fields: Any) -> dict[str, Any]:
