@@ -170,7 +170,7 @@ def test_channel_is_the_shops_own(channel: Any) -> None:
 
 @all_kinds
 def test_items_of_a_purchase_have_other_names_and_prices_in_quotes() -> None:
-    items = [
+    items: list[dict[str, Any]] = [
         {"product": "a", "price": "12.50", "quantity": "2", "vendorId": 9},
         {"productId": 7, "unitPrice": 3, "quantity": 1.0, "name": "Boots"},
         {"productId": "b", "unitPrice": " .5 ", "quantity": ""},
@@ -188,7 +188,9 @@ def test_items_of_a_purchase_have_other_names_and_prices_in_quotes() -> None:
 
 @all_kinds
 def test_gifts_are_left_out_of_a_purchase() -> None:
-    gifts = [{"productId": "gift", "unitPrice": price} for price in ("0.00", 0, 0.0)]
+    gifts: list[dict[str, Any]] = [
+        {"productId": "gift", "unitPrice": price} for price in ("0.00", 0, 0.0)
+    ]
     bought = {"productId": "shoe", "unitPrice": 10}
     intake = take(purchases=[build_purchase(bought, *gifts), build_purchase(*gifts)])
 

@@ -54,7 +54,8 @@ def raise_it(*args: Any) -> Any:
 
 def name_user(request: HttpRequest) -> str | None:
     user: Any = getattr(request, "user", None)
-    return f"user-{user.pk}" if user is not None and user.is_authenticated else None
+    is_known = user is not None and user.is_authenticated
+    return f"user-{user.pk}" if is_known else None
 
 
 def raise_in_hook(request: HttpRequest) -> str:
@@ -193,7 +194,7 @@ def test_body_without_events_is_refused(client: Client, body: bytes) -> None:
 def test_page_of_another_site_is_refused(
     client: Client, headers: dict[str, str], is_taken: bool
 ) -> None:
-    response = post(client, **headers)
+    response = post(client, BODY, URL, **headers)
 
     assert len(outbox) == is_taken
     if not is_taken:
