@@ -48,6 +48,7 @@ def test_body_that_is_no_object_with_a_known_key_is_refused(body: bytes) -> None
 def test_body_with_more_than_a_thousand_events_is_refused() -> None:
     assert len(read_body(encode(clicks=[{}] * 1000))["clicks"]) == 1000
     assert refuse(encode(clicks=[{}] * 1001)) == (413, "bad_request")
+    assert refuse(encode(clicks=[3] * 1001)) == (413, "bad_request")
     assert refuse(encode(clicks=[{}] * 600, impressions=[3] * 600)) == (413, "bad_request")
 
 

@@ -42,14 +42,10 @@ STRANGE = {
     "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.AcceptHeaderVersioning",
     "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"],
     "DEFAULT_METADATA_CLASS": "rest_framework.metadata.SimpleMetadata",
-    "EXCEPTION_HANDLER": "tests.rest_framework.test_views.raise_it",
+    "EXCEPTION_HANDLER": "tests.there.is_none",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": "format",
 }
-
-
-def raise_it(*args: Any) -> Any:
-    raise RuntimeError("the project's own exception handler")
 
 
 def name_user(request: HttpRequest) -> str | None:
@@ -98,7 +94,8 @@ def client() -> Client:
 def post(client: Client, body: bytes = BODY, url: str = URL, **headers: str) -> HttpResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     content_type = named.pop("content-type", "application/json")
-    response: Any = client.post(url, body, content_type=content_type, headers=named)
+    answer: Any = client.post(url, body, content_type=content_type, headers=named)
+    response: HttpResponse = answer
     return response
 
 
