@@ -102,6 +102,14 @@ def test_null_is_absent() -> None:
     assert event.placement == Placement(path="/", page_size=1)
 
 
+def test_empty_texts_are_absent() -> None:
+    event = take_impression(
+        externalVendorId="", externalCampaignId="", deviceType="", id="", resolvedBidId=""
+    )
+
+    assert (event.external_vendor_id, event.external_campaign_id) == (None, None)
+
+
 def test_entity_beside_a_bid_is_left_out_whatever_it_is() -> None:
     events = [
         build_sponsored("bid-1", entity={"type": "product", "id": "shoe-1"}),
@@ -134,7 +142,8 @@ def test_attribution_without_a_bid_becomes_the_entity() -> None:
 def test_click_types_of_the_sdk_are_understood(given: str, wanted: str | None) -> None:
     click = build_sponsored(clickType=given)
     organic = build_impression(object={"type": "listing", "clickType": given, "assetId": 3})
-    assert take(clicks=[click, organic]).status == 204
+    assert take(clicks=[click]).status == 204
+    assert take(clicks=[organic]).status == 204
 
     first, second = outbox
     assert isinstance(first, Click)
