@@ -284,6 +284,7 @@ def test_bid_signed_for_the_guest_counts_after_the_login() -> None:
         (sign_bid("bid-1", "shopper-1"), "stale_bid", {"TOPSORT_CLICK_MAX_AGE": -1}),
         ("bid-1", "unsigned_bid", {"TOPSORT_REQUIRE_SIGNED_BIDS": True}),
     ],
+    ids=["altered", "made-up", "foreign", "stale", "unsigned"],
 )
 def test_bid_that_does_not_count_is_named_and_counted(
     bid: str, reason: str, settings: dict[str, Any], drops: list[tuple[str, str, int]]
