@@ -45,7 +45,7 @@ SCHEMA = {
 }
 
 
-class TopsortField(serializers.Field):
+class TopsortField(serializers.Field[Any, Any, Any, Any]):
     """What a client puts into an impression or a click of the object, as it stands.
 
     ``{"entity": {"type": "product", "id": "p-1"}, "resolvedBidId": "..."}``: the latter only of
@@ -108,14 +108,14 @@ class TopsortField(serializers.Field):
         return said
 
     def _find_view(self) -> ReportsImpressions | None:
-        """Return the view whose list has the object, and not one that the object only belongs to."""
+        """Return the view whose list has the object; None for what is part of another object."""
         view = self.context.get("view")
-        is_own = self.parent in (self.root, getattr(self.root, "child", None))
+        is_own = self.parent is self.root or self.parent is getattr(self.root, "child", None)
         return view if is_own and isinstance(view, ReportsImpressions) else None
 
 
 def _may_track(request: HttpRequest, collector: Collector) -> bool:
-    # Not for crawlers, prefetches and HEAD as well: a page that was fetched in advance may be shown.
+    # Also for prefetches, unlike an impression: a page that was fetched in advance may be shown.
     may: bool | None = collector.found.get("may_track")
     if may is None:
         may = collector.found["may_track"] = has_consent(request)

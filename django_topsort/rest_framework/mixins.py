@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rest_framework.filters import SearchFilter
@@ -54,7 +55,7 @@ class ReportsImpressions(ListView):
 
     topsort_reports: ClassVar[Literal["rendered", "seen"]] = "rendered"
     topsort_placement: ClassVar[Mapping[str, Any]] = {}
-    _topsort_shown: list[Any] | None = None
+    _topsort_shown: deque[Any] | None = None
 
     def get_topsort_placement(self) -> Mapping[str, Any]:
         """Return the fields of the placement that all objects of the list share."""
@@ -70,7 +71,8 @@ class ReportsImpressions(ListView):
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the list, and report what it shows."""
-        shown = self._topsort_shown = []
+        shown: deque[Any] = deque()
+        self._topsort_shown = shown
         try:
             response = super().list(request, *args, **kwargs)
         finally:
@@ -96,7 +98,7 @@ class ReportsImpressions(ListView):
             child.to_representation = represent_and_note
         return serializer
 
-    def _report_shown(self, request: Request, shown: list[Any]) -> None:
+    def _report_shown(self, request: Request, shown: Sequence[Any]) -> None:
         try:
             if self.topsort_reports not in REPORTS:
                 raise InvalidEvent("topsort_reports", self.topsort_reports, REPORTS_RULE)
@@ -119,12 +121,13 @@ class ReportsImpressions(ListView):
     def _find_page(self, request: Request) -> dict[str, Any]:
         """Return what the view knows of its page: which it is, how long, and what was searched."""
         found: dict[str, Any] = {}
-        paginator: Any = self.paginator
-        if isinstance(paginator, PageNumberPagination) and hasattr(paginator, "page"):
-            found["page"] = paginator.page.number
-            found["page_size"] = paginator.page.paginator.per_page
+        paginator = self.paginator
+        page = getattr(paginator, "page", None)  # None where the list is not paginated after all
+        if isinstance(paginator, PageNumberPagination) and page is not None:
+            found["page"] = page.number
+            found["page_size"] = page.paginator.per_page
         for backend in self.filter_backends:
-            if isinstance(backend, type) and issubclass(backend, SearchFilter):
+            if issubclass(backend, SearchFilter):
                 # Anybody can search for more than a field may hold.
                 said = request.query_params.get(backend.search_param, "").strip()[:MAX_TEXT]
                 if said:
