@@ -40,10 +40,9 @@ const forget = (key) => {
 };
 
 const getKeys = () => {
-  const oldest = new Date(Date.now() - 864e5).toISOString();
   const keys = Object.keys(store).filter((key) => key.startsWith(EVENT)).sort();
   return keys.filter((key, i) =>
-    (i >= keys.length - 250 && key.slice(15) > oldest) || forget(key));
+    (i >= keys.length - 250 && key.slice(15, 28) > Date.now() - 864e5) || forget(key));
 };
 
 const plan = (ms) => {
@@ -57,7 +56,7 @@ const report = guard((kind, fields, el = document) => {
     ...fields,
   };
   // Clicks and purchases have a c.
-  const key = EVENT + +/c/.test(kind) + event.occurredAt + event.id;
+  const key = EVENT + +/c/.test(kind) + Date.now() + event.id;
   put(key, [kind, event]);
   fresh.add(key);
   if (fresh.size % 50) plan(1000);
@@ -72,9 +71,10 @@ const take = (keys) => {
   let room = 6e4; // bytes: a page that is left may send 64 KiB
   for (const key of keys) {
     const [kind, event] = parse(store[key]) || [];
-    const { size } = new Blob([store[key]]);
-    if (!event || size > 6e4) forget(key);
-    else if ((room -= size) > 0 && taken.length < 50) {
+    const size = Math.max(1200, new Blob([store[key]]).size); // so that 50 fill it
+    if (!event) forget(key);
+    else if (size <= room) {
+      room -= size;
       (body[kind] ||= []).push(event);
       taken.push(key);
       fresh.delete(key);
@@ -91,7 +91,7 @@ const sendAll = async () => {
       keepalive: true,
       signal: AbortSignal.timeout?.(1e4),
     });
-    if (!ok && ![400, 403, 413, 415].includes(status)) return;
+    if (!ok && !/40[03]|41[35]/.test(status)) return;
   }
   return true;
 };
@@ -128,29 +128,28 @@ const getBanner = () => {
 };
 
 const read = ({ dataset: d }) => {
-  const { tsProduct: id, tsResolvedBid, tsEntityType: type = "product" } = d;
-  const inherits = tsResolvedBid === "inherit";
-  const bid = inherits ? id && getBanner().bid : tsResolvedBid;
+  const { tsProduct: id, tsEntityType: type = "product" } = d;
   const { component, ...placement } = { path: location.pathname, ...parse(d.tsPlacement) };
   if (component) placement.path = placement.path.replace(/\/*$/, "/" + component);
-  return (id || bid) && {
-    ...parse(d.tsFields),
-    placement,
-    ...(bid ? { resolvedBidId: bid } : { entity: { type, id } }),
-    ...(bid && inherits && { additionalAttribution: { type, id } }),
-  };
+  const event = { ...parse(d.tsFields), placement };
+  const entity = { type, id };
+  const inherits = id && d.tsResolvedBid === "inherit";
+  const bid = inherits ? getBanner().bid : d.tsResolvedBid;
+  if (!bid) event.entity = entity;
+  else event.resolvedBidId = bid;
+  if (bid && inherits) event.additionalAttribution = entity;
+  return (id || bid) && event;
 };
 
 const reported = new WeakMap(); // element: what of it
 const watched = new Map(); // element in the viewport: since when it is seen
 let shows = 0;
 
-const isPurchase = (el) => el.dataset.tsAction === "purchase";
-
-const isNew = (el) => {
-  const { tsProduct, tsResolvedBid, tsItems } = el.dataset;
-  const content = [isPurchase(el) || shows, tsProduct, tsResolvedBid, tsItems].join();
-  return reported.get(el) !== content && reported.set(el, content);
+const reportOnce = (kind, fields, el) => {
+  const content = NAMES.map((name) => el.getAttribute(name)) + (kind[0] === "i" && shows);
+  if (!fields || reported.get(el) === content) return;
+  reported.set(el, content);
+  report(kind, fields, el);
 };
 
 const unwatch = (el) => {
@@ -159,15 +158,14 @@ const unwatch = (el) => {
 };
 
 const reportSeen = (el) => {
-  const event = read(el);
   unwatch(el);
-  if (event && isNew(el)) report("impressions", event, el);
+  reportOnce("impressions", read(el), el);
 };
 
 const isSeen = ({ target, boundingClientRect: box, intersectionRect: part }) => {
-  const needed = box.width * box.height < 242500 ? tsShare : Math.min(tsShare, 0.3);
   // Of what fits into the viewport.
   const most = Math.min(box.width, innerWidth) * Math.min(box.height, innerHeight);
+  const needed = Math.min(tsShare, box.width * box.height < 242500 ? 1 : 0.3);
   return (
     most && part.width * part.height >= most * needed &&
     !document.hidden &&
@@ -200,16 +198,16 @@ const look = (el) => {
 };
 
 const consider = guard((el) => {
+  const { tsAction, tsItems } = el.dataset;
   unwatch(el);
-  if (isPurchase(el)) {
-    const items = parse(el.dataset.tsItems);
-    if (items && isNew(el)) report("purchases", { items }, el);
-    return;
+  if (tsAction === "purchase") {
+    const items = parse(tsItems);
+    return reportOnce("purchases", items && { items }, el);
   }
   observer.observe(el);
-  const event = el.dataset.tsAction === "landing" && read(el);
+  const event = read(el);
   const banner = getBanner();
-  if (event?.additionalAttribution && !banner.landed) {
+  if (tsAction === "landing" && event.additionalAttribution && !banner.landed) {
     put(BANNER, { ...banner, landed: true });
     report("clicks", event, el);
   }
@@ -222,22 +220,22 @@ const scan = (root, work) => {
 
 let lastClick = 0;
 
-const handleClick = ({ target, button, isTrusted, detail, timeStamp }) => {
+const handleClick = ({ target, button, isTrusted, timeStamp }) => {
   const el = target.closest(TAGGED);
   const link = target.closest("a[href]");
   // A middle click opens links; elsewhere it scrolls.
-  if (!isTrusted || !el || button > 1 || (button && !link)) return;
+  if (!isTrusted || button > 1 || (button && !link)) return;
   reportSeen(el);
   const event = read(el);
-  const { tsProduct, tsResolvedBid: bid, tsBanner } = el.dataset;
-  if (bid && bid !== "inherit" && (!tsProduct || tsBanner != null)) put(BANNER, { bid, at: Date.now() });
+  const { tsProduct, tsBanner } = el.dataset;
+  const { resolvedBidId: bid, additionalAttribution } = event;
+  if (bid && !additionalAttribution && (!tsProduct || tsBanner != null)) put(BANNER, { bid, at: Date.now() });
   const mark = target.closest(CLICKABLE);
   const clickType = el.contains(mark) && mark.dataset.tsClickable;
   if (
-    !event ||
     link?.pathname?.startsWith(tsClicks) || // the server counts it
     (clickType === false && el.querySelector(CLICKABLE)) ||
-    detail > 1 || timeStamp - lastClick < 50 // a label's click comes twice
+    timeStamp - lastClick < 400 // a double click, or a label's
   ) return;
   lastClick = timeStamp;
   if (clickType) event.clickType = clickType;
