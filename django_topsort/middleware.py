@@ -15,7 +15,7 @@ from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import deliver_safely, give_up, log_safely
 from django_topsort.routing import is_blocking, open_backends
-from django_topsort.shoppers import set_shopper_cookie
+from django_topsort.shoppers import USER_HEADER, set_shopper_cookie, sign_shopper
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -88,7 +88,11 @@ class TopsortMiddleware:
 
 
 def see_response(request: HttpRequest, response: HttpResponseBase, collector: Collector) -> None:
-    """Note how the request ended, and set the cookie where an id was needed. Never raises."""
+    """Note how the request ended, and keep the id where one was needed. Never raises.
+
+    It is kept by the cookie and, with ``TOPSORT_USER_HEADER``, by the header of a client that has
+    brought no cookie.
+    """
     if response.status_code >= 500:
         collector.deliver = deliver_unseen
     shopper: Shopper | None = collector.found.get("shopper")
@@ -98,11 +102,17 @@ def see_response(request: HttpRequest, response: HttpResponseBase, collector: Co
         return
     try:
         patch_vary_headers(response, ["Cookie"])
+        has_header = topsort_settings.TOPSORT_USER_HEADER is True and shopper.source != "hook"
+        if has_header:
+            patch_vary_headers(response, [USER_HEADER])
         keep_private(response)
         # The shop's word goes before ours, such as its delete_cookie() for whom withdraws.
         is_said = topsort_settings.TOPSORT_COOKIE_NAME in response.cookies
-        if shopper.source != "hook" and not is_said:
-            set_shopper_cookie(request, response, shopper)
+        if shopper.source == "hook" or is_said:
+            return
+        if has_header and shopper.source != "cookie":
+            response[USER_HEADER] = sign_shopper(shopper.opaque_user_id)
+        set_shopper_cookie(request, response, shopper)
     except Exception as error:
         said = "cookie not set; are the TOPSORT_COOKIE_* settings right?"
         log_safely(logging.ERROR, ("cookie",), said, error=error)
