@@ -11,7 +11,13 @@ from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 
 from django_topsort.exceptions import TopsortConfigurationError
-from django_topsort.visits import MAX_USER_AGENT, get_device_type, get_ignore_reason, get_path
+from django_topsort.visits import (
+    MAX_USER_AGENT,
+    get_device_type,
+    get_ignore_reason,
+    get_path,
+    join_path,
+)
 
 AGENTS = Path(__file__).parent / "agents"
 
@@ -43,6 +49,20 @@ def build_request(agent: str = "", path: str = "/", **headers: str) -> HttpReque
 )
 def test_path_is_what_the_browser_calls_the_pathname(url: str, path: str) -> None:
     assert get_path(build_request(path=url)) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "component", "joined"),
+    [
+        ("/shoes/", "list", "/shoes/list"),
+        ("/", "/list/", "/list"),
+        ("/shoes/", None, "/shoes/"),
+        (7, "list", 7),
+        ("/" + "x" * 3000, "list", "/" + "x" * 2042 + "/list"),
+    ],
+)
+def test_component_is_added_to_the_path(path: object, component: str, joined: object) -> None:
+    assert join_path(path, component) == joined
 
 
 def test_path_has_the_prefix_under_which_the_site_is_mounted() -> None:
