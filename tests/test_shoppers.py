@@ -467,4 +467,4 @@ def test_header_is_not_sent_where_no_shopper_was_needed(hooks: dict[str, Any]) -
         response = visit(build_request())
 
     assert not response.has_header("X-Topsort-User")
-    assert not response.has_header("Vary")
+    assert response.get("Vary") in (None, "Cookie")  # a hook's id may depend on the session

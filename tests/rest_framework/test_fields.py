@@ -11,18 +11,21 @@ import msgspec
 import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
-from django.urls import path
+from django.urls import include, path
+from django.views.decorators.cache import cache_page
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.test import APIClient
 
+from django_topsort.backends.locmem import outbox
 from django_topsort.bids import is_signed, read_bid
 from django_topsort.events import Click, Impression
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.rest_framework.fields import TopsortField
 from django_topsort.rest_framework.mixins import ReportsImpressions
+from django_topsort.shoppers import read_shopper, sign_shopper
 from tests.shop.models import Product
 from tests.test_imports import ROOT
 
@@ -95,7 +98,25 @@ class Products(ReportsImpressions, ListAPIView[Product]):
     permission_classes = []
 
 
+class Offers(ListAPIView[Any]):
+    serializer_class = CardSerializer
+    pagination_class = None
+    filter_backends = []
+    permission_classes = []
+    queryset: Any = [
+        SimpleNamespace(id="p-1", resolved_bid_id="bid-1"),
+        SimpleNamespace(id="p-2", resolved_bid_id=None),
+    ]
+
+    def get_queryset(self) -> Any:
+        return self.queryset
+
+
 urlpatterns = [
+    path("topsort/", include("django_topsort.urls")),
+    path("offers/", Offers.as_view()),
+    path("cached/", cache_page(60)(Offers.as_view())),
+    path("cached-organic/", cache_page(60)(Offers.as_view(queryset=Offers.queryset[1:]))),
     path("bundles/", Bundles.as_view()),
     path("products/", Products.as_view()),
     path("products/<int:pk>/", OneProduct.as_view()),
@@ -226,6 +247,63 @@ def test_view_says_which_product_and_bid_its_own_objects_have() -> None:
         "entity": {"id": "part", "type": "product"},
         "resolvedBidId": "bid-of-part",
     }
+
+
+def build_events(cards: list[Any]) -> dict[str, Any]:
+    """Do as an app does with the cards that it shows."""
+    return {
+        "impressions": [
+            {**card["topsort"], "placement": {"path": "/offers", "position": position}}
+            for position, card in enumerate(cards, start=1)
+        ]
+    }
+
+
+@override_settings(TOPSORT_USER_HEADER=True, TOPSORT_REQUIRE_SIGNED_BIDS=True)
+def test_app_without_cookies_reports_what_it_was_given() -> None:
+    response = APIClient(headers=BROWSER).get("/offers/")
+    name = response["X-Topsort-User"]
+    events = build_events(response.json())
+    app = APIClient(headers={**BROWSER, "x-topsort-user": name})
+
+    answer = app.post("/topsort/v2/events", events, format="json")
+
+    assert answer.status_code == 204
+    assert {event.opaque_user_id for event in outbox} == {read_shopper(name)}
+    assert [getattr(event, "resolved_bid_id", None) for event in outbox] == ["bid-1", None]
+    assert read_shopper(answer["X-Topsort-User"]) == read_shopper(name)
+    # And nobody else can.
+    other = APIClient(headers={**BROWSER, "x-topsort-user": sign_shopper("another")})
+    assert other.post("/topsort/v2/events", events, format="json").status_code == 400
+
+
+def test_answer_with_a_bid_is_one_shoppers_alone() -> None:
+    response = APIClient(headers=BROWSER).get("/offers/")
+
+    assert "private" in response["Cache-Control"]
+    assert "Cookie" in response["Vary"]
+    assert response.cookies["tsuid"].value
+    organic = APIClient(headers=BROWSER).get("/cached-organic/")
+    assert "private" not in organic["Cache-Control"]
+    assert not organic.cookies
+
+
+@pytest.mark.parametrize(("url", "is_kept"), [("/cached/", False), ("/cached-organic/", True)])
+def test_cache_of_django_keeps_no_answer_with_a_bid(
+    url: str, is_kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[object] = []
+    represent = CardSerializer.to_representation
+
+    def note(self: CardSerializer, shown_object: Any) -> Any:
+        shown.append(shown_object)
+        return represent(self, shown_object)
+
+    monkeypatch.setattr(CardSerializer, "to_representation", note)
+    first, again = (APIClient(headers=BROWSER).get(url).json() for _ in range(2))
+
+    assert len(first) == len(again)
+    assert len(shown) == len(first) * (1 if is_kept else 2)
 
 
 @pytest.mark.django_db
