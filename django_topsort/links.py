@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
-from django.urls import NoReverseMatch, reverse
 
 from django_topsort.clicks import TARGET_RULE, claim_click, is_safe_target, read_click, sign_click
 from django_topsort.delivery import leave_out, refuse
 from django_topsort.events import Click
-from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigurationError
+from django_topsort.exceptions import InvalidEvent, InvalidToken
 from django_topsort.facts import get_collector, get_request_shopper, is_ignored
+from django_topsort.pages import get_click_prefix
 from django_topsort.shoppers import has_consent
 from django_topsort.tracking import build_click, track_click
 from django_topsort.traffic import count_clicks, split_repeats
@@ -57,26 +57,10 @@ def build_click_url(
         content = msgspec.to_builtins(click)
         for name in ("id", "opaqueUserId", "occurredAt"):
             del content[name]
-        return _get_prefix(collector) + sign_click(text, content)
+        return get_click_prefix(collector) + sign_click(text, content)
     except Exception as error:
         refuse("clicks", error, request)
         return text
-
-
-def _get_prefix(collector: Collector) -> str:
-    """Return what precedes the token in a link; looked up once a request, as it takes long."""
-    prefix: str | None = collector.found.get("click_prefix")
-    if prefix is None:
-        try:
-            prefix = reverse("django_topsort:click", args=["-"]).removesuffix("-")
-        except NoReverseMatch as error:
-            message = (
-                "topsort_click_url needs the package's URLs: add"
-                ' path("topsort/", include("django_topsort.urls")) to those of the project'
-            )
-            raise TopsortConfigurationError(message) from error
-        collector.found["click_prefix"] = prefix
-    return prefix
 
 
 def follow_click(request: HttpRequest, token: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django_topsort.conf import topsort_settings
@@ -49,6 +49,15 @@ def get_path(request: HttpRequest) -> str:
     browser.
     """
     return quote(request.path, safe=UNESCAPED, errors="replace")[:MAX_TEXT] or "/"
+
+
+def join_path(path: Any, component: object) -> Any:
+    """Return ``path`` with the component at its end; what is no text is left as it is."""
+    if not component or not isinstance(path, str):
+        return path
+    name = f"{component}".strip("/")
+    # The path comes from anybody, and what it is too long by is no fault of the page.
+    return f"{path[: MAX_TEXT - len(name) - 1].rstrip('/')}/{name}"
 
 
 def get_device_type(request: HttpRequest) -> DeviceType:
