@@ -15,12 +15,12 @@ from django_topsort.conf import topsort_settings
 from django_topsort.delivery import deliver_safely
 from django_topsort.events import Entity, Event, InteractionObject, Page, Placement, Purchase
 from django_topsort.exceptions import InvalidEvent
-from django_topsort.fields import MAX_CATEGORIES, MAX_ITEMS, MAX_TEXT
+from django_topsort.fields import MAX_CATEGORIES, MAX_ITEMS
 from django_topsort.purchases.buyers import is_refusal
 from django_topsort.purchases.products import get_product_reader
 from django_topsort.purchases.values import is_plain_id, read_id
 from django_topsort.shoppers import get_shopper, has_consent
-from django_topsort.visits import get_device_type, get_ignore_reason, get_path
+from django_topsort.visits import get_device_type, get_ignore_reason, get_path, join_path
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -186,6 +186,15 @@ def build_placement(
 
     What it uses is taken out of ``fields``. Raises InvalidEvent for wrong data.
     """
+    said = gather_placement(collector, fields)
+    if not isinstance(said, dict):
+        return said
+    path = said.pop("path", None) or get_request_path(request, collector)
+    return Placement(path=join_path(path, said.pop("component", None)), **said)
+
+
+def gather_placement(collector: Collector, fields: dict[str, Any]) -> dict[str, Any] | Placement:
+    """Return what is said of the placement, as ``build_placement`` does: its fields, or all."""
     own = {name: fields.pop(name) for name in [*fields] if name in PLACEMENT_FIELDS}
     if "placement" in fields:
         if own:
@@ -195,14 +204,7 @@ def build_placement(
         return placement
     if own:
         own = read_placement(collector, own)
-    said = {**collector.placement, **own} if collector.placement else own
-    path = said.pop("path", None) or get_request_path(request, collector)
-    component = said.pop("component", None)
-    if component and isinstance(path, str):
-        name = f"{component}".strip("/")
-        # The path comes from anybody, and what it is too long by is no fault of the page.
-        path = f"{path[: MAX_TEXT - len(name) - 1].rstrip('/')}/{name}"
-    return Placement(path=path, **said)
+    return {**collector.placement, **own} if collector.placement else own
 
 
 def read_placement(collector: Collector, fields: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import StrictUndefined, Undefined, nodes
 from jinja2.ext import Extension
 
+from django_topsort.attributes import build_attrs
 from django_topsort.links import build_click_url
+from django_topsort.scripts import build_script
 from django_topsort.tracking import set_placement, track_impression, track_pageview
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class TopsortExtension(Extension):
         "topsort_pageview",
         "topsort_placement",
         "topsort_click_url",
+        "topsort_attrs",
+        "topsort_script",
     }
 
     def parse(self, parser: Parser) -> nodes.Node:
@@ -101,6 +105,32 @@ class TopsortExtension(Extension):
     ) -> str:
         request = request or context.get("request")
         return build_click_url(request, target, fill(product), **fill_all(fields))
+
+    def _topsort_attrs(
+        self, context: Context, /, product: object = None, *, request: Any = None, **fields: Any
+    ) -> str:
+        request = request or context.get("request")
+        return build_attrs(request, fill(product), **fill_all(fields))
+
+    def _topsort_script(
+        self,
+        context: Context,
+        /,
+        page_type: str | None = None,
+        page_id: object = None,
+        value: object = None,
+        *,
+        request: Any = None,
+        nonce: object = None,
+        provider: str | None = None,
+        src: str | None = None,
+    ) -> str:
+        request = request or context.get("request")
+        page_type, page_id, value = fill(page_type), fill(page_id), fill(value)
+        if nonce is None:
+            nonce = context.get("csp_nonce")
+        options = fill_all({"nonce": nonce, "provider": provider, "src": src})
+        return build_script(request, page_type, page_id, value, **options)
 
 
 def fill(value: Any) -> Any:

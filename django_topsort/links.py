@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
-from django.urls import NoReverseMatch, reverse
 
 from django_topsort.clicks import TARGET_RULE, claim_click, is_safe_target, read_click, sign_click
-from django_topsort.delivery import refuse
+from django_topsort.delivery import leave_out, refuse
 from django_topsort.events import Click
-from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigurationError
+from django_topsort.exceptions import InvalidEvent, InvalidToken
 from django_topsort.facts import get_collector, get_request_shopper, is_ignored
+from django_topsort.pages import get_click_prefix
+from django_topsort.shoppers import has_consent
 from django_topsort.tracking import build_click, track_click
+from django_topsort.traffic import count_clicks, split_repeats
+from django_topsort.visits import get_ignore_reason
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from django_topsort.collector import Collector
     from django_topsort.facts import ClickFields
-
-logger = logging.getLogger(__name__)
+    from django_topsort.shoppers import Shopper
 
 # What the request in which the click happens says, and not the page that had the link.
 REQUEST_FIELDS = {"id": "-", "opaque_user_id": "-", "device_type": None}
@@ -56,26 +57,10 @@ def build_click_url(
         content = msgspec.to_builtins(click)
         for name in ("id", "opaqueUserId", "occurredAt"):
             del content[name]
-        return _get_prefix(collector) + sign_click(text, content)
+        return get_click_prefix(collector) + sign_click(text, content)
     except Exception as error:
         refuse("clicks", error, request)
         return text
-
-
-def _get_prefix(collector: Collector) -> str:
-    """Return what precedes the token in a link; looked up once a request, as it takes long."""
-    prefix: str | None = collector.found.get("click_prefix")
-    if prefix is None:
-        try:
-            prefix = reverse("django_topsort:click", args=["-"]).removesuffix("-")
-        except NoReverseMatch as error:
-            message = (
-                "topsort_click_url needs the package's URLs: add"
-                ' path("topsort/", include("django_topsort.urls")) to those of the project'
-            )
-            raise TopsortConfigurationError(message) from error
-        collector.found["click_prefix"] = prefix
-    return prefix
 
 
 def follow_click(request: HttpRequest, token: str) -> str:
@@ -89,7 +74,9 @@ def follow_click(request: HttpRequest, token: str) -> str:
         raise InvalidToken("tampered")
     try:
         collector = get_collector(request)
-        if not is_ignored(request, collector):
+        if is_ignored(request, collector):
+            _count_ignored(request, claim.fields)
+        else:
             _track_claim(request, collector, claim.nonce, claim.fields)
     except Exception as error:
         # Such as a token from a release to come: the shopper goes on to the product.
@@ -97,22 +84,39 @@ def follow_click(request: HttpRequest, token: str) -> str:
     return claim.target
 
 
+def _count_ignored(request: HttpRequest, content: dict[str, Any]) -> None:
+    """Count the click of a program; not that of a shopper without consent, of whom nothing is."""
+    reason = get_ignore_reason(request)
+    # HEAD asks where a link leads, which is no click.
+    if reason not in (None, "head") and has_consent(request):
+        leave_out([_read_content(content, "-")], reason)
+
+
+def _read_content(content: dict[str, Any], opaque_user_id: str) -> Click:
+    """Return the click that a token says. Raises InvalidEvent for that of a release to come."""
+    try:
+        return msgspec.convert({**content, "opaqueUserId": opaque_user_id}, Click)
+    except msgspec.ValidationError:
+        # Its message may hold values, and a log must not.
+        raise InvalidEvent("token", content, "this release must know all that it says") from None
+
+
 def _track_claim(
     request: HttpRequest, collector: Collector, nonce: str, content: dict[str, Any]
 ) -> None:
     shopper = get_request_shopper(request, collector)
+    said = _read_content(content, shopper.opaque_user_id)
     client = ""
     if shopper.source == "minted":
         client = " ".join(request.META.get(name, "") for name in CLIENT)
     event_id = claim_click(nonce, shopper.opaque_user_id, client)
-    if event_id is None:
-        logger.debug("click counted already")
+    reason = "duplicate"
+    if event_id is not None:
+        said = msgspec.structs.replace(said, id=event_id)
+        reason = _find_drop_reason(request, said, shopper)
+    if reason:
+        leave_out([said], reason)
         return
-    try:
-        said = msgspec.convert({**content, "id": event_id, "opaqueUserId": "-"}, Click)
-    except msgspec.ValidationError:
-        # Its message may hold values, and a log must not.
-        raise InvalidEvent("token", content, "this release must know all that it says") from None
     fields: dict[str, Any] = {
         name: value
         for name in Click.__struct_fields__
@@ -122,3 +126,17 @@ def _track_claim(
     if "page" in fields:
         fields["event_page"] = fields.pop("page")
     track_click(request, **fields)
+
+
+def _find_drop_reason(request: HttpRequest, click: Click, shopper: Shopper) -> str:
+    """Return why this shopper's click does not count, ``""`` where it does."""
+    # The script of the page, or another link of it, may have reported the same.
+    if split_repeats([click], shopper.opaque_user_id)[1]:
+        return "duplicate"
+    name = shopper.opaque_user_id
+    if shopper.source == "minted":
+        # All of the shoppers behind one proxy have its address: the agent tells some of them apart.
+        meta = request.META
+        address = meta.get("HTTP_X_FORWARDED_FOR") or meta.get("REMOTE_ADDR", "")
+        name = f"{address} {meta.get('HTTP_USER_AGENT', '')}"
+    return "" if count_clicks(name, 1) else "too_many_clicks"

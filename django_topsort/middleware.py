@@ -15,7 +15,7 @@ from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import deliver_safely, give_up, log_safely
 from django_topsort.routing import is_blocking, open_backends
-from django_topsort.shoppers import set_shopper_cookie
+from django_topsort.shoppers import USER_HEADER, set_shopper_cookie, sign_shopper
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -88,26 +88,38 @@ class TopsortMiddleware:
 
 
 def see_response(request: HttpRequest, response: HttpResponseBase, collector: Collector) -> None:
-    """Note how the request ended, and set the cookie where an id was needed. Never raises."""
+    """Note how the request ended, and keep the id where one was needed. Never raises.
+
+    It is kept by the cookie and, with ``TOPSORT_USER_HEADER``, by the header of a client that has
+    brought no cookie.
+    """
     if response.status_code >= 500:
         collector.deliver = deliver_unseen
     shopper: Shopper | None = collector.found.get("shopper")
-    if shopper is None or shopper.source == "hook":
+    if shopper is None:
+        if collector.found.get("is_one_visitors"):
+            keep_private(response)
         return
     try:
-        if topsort_settings.TOPSORT_COOKIE_NAME in response.cookies:
-            # The shop's word goes before ours, such as its delete_cookie() for whom withdraws.
-            return
         patch_vary_headers(response, ["Cookie"])
-        set_shopper_cookie(request, response, shopper)
+        has_header = topsort_settings.TOPSORT_USER_HEADER is True and shopper.source != "hook"
+        if has_header:
+            patch_vary_headers(response, [USER_HEADER])
         keep_private(response)
+        # The shop's word goes before ours, such as its delete_cookie() for whom withdraws.
+        is_said = topsort_settings.TOPSORT_COOKIE_NAME in response.cookies
+        if shopper.source == "hook" or is_said:
+            return
+        if has_header and shopper.source != "cookie":
+            response[USER_HEADER] = sign_shopper(shopper.opaque_user_id)
+        set_shopper_cookie(request, response, shopper)
     except Exception as error:
         said = "cookie not set; are the TOPSORT_COOKIE_* settings right?"
         log_safely(logging.ERROR, ("cookie",), said, error=error)
 
 
 def keep_private(response: HttpResponseBase) -> None:
-    """Let no shared cache keep a response with the cookie: its next visitors would get the id.
+    """Let no shared cache keep a response of one shopper: its next visitors would get the id.
 
     As the first middleware it sets the cookie after Django's own caching has looked for one.
     """

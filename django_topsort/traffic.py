@@ -6,12 +6,17 @@ cache that is down lets everything through.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from django_topsort.events import Event
+from django.core.cache import cache
+
+from django_topsort.clicks import get_seconds
+from django_topsort.conf import topsort_settings
+from django_topsort.events import Click, Event, Impression
 
 # As Django REST framework writes rates.
 RATE = re.compile(r"([1-9]\d{0,8})/(s|sec|second|m|min|minute|h|hour|d|day)", re.ASCII)
@@ -36,14 +41,91 @@ def split_repeats(events: Sequence[Event], opaque_user_id: str) -> tuple[list[Ev
 
     Only what has a bid can be a repeat: an impression or a click of the same bid (and the same
     attributed product and click type) within ``TOPSORT_DUPLICATE_WINDOW`` seconds. The same event
-    once more, by its id, is none: it is another attempt, which Topsort counts once.
+    once more, by its id, is none: it is another attempt, which Topsort counts once. The bids must
+    be those of the auction, and not signed ones. Never raises.
+
+    Two processes that look at once may both let a repeat through, because none waits for another.
+    A click that comes alone cannot be let through twice: the cache takes one of two.
     """
-    return list(events), []
+    counted = list(events)
+    keys = [_build_seen_key(event, opaque_user_id) for event in counted]
+    if not any(keys):
+        return counted, []
+    try:
+        window = get_seconds("TOPSORT_DUPLICATE_WINDOW")
+        if window <= 0:
+            return counted, []
+        if len(counted) == 1 and type(counted[0]) is Click:
+            is_repeat = [_is_repeated_click(keys[0], counted[0].id, window)]
+        else:
+            is_repeat = _look_for_repeats(counted, keys, window)
+    except Exception:
+        return counted, []  # a cache that is down, or a setting that nobody can read
+    pairs = list(zip(counted, is_repeat, strict=True))
+    return [event for event, repeats in pairs if not repeats], [
+        e for e, repeats in pairs if repeats
+    ]
+
+
+def _build_seen_key(event: Event, opaque_user_id: str) -> str:
+    """Return under which name the cache knows what ``event`` does, ``""`` where nothing repeats it.
+
+    A digest: a bid has up to 2048 characters, of which memcached would take 250, and no blanks.
+    """
+    if not isinstance(event, Impression | Click) or event.resolved_bid_id is None:
+        return ""
+    product = event.additional_attribution
+    parts = (
+        opaque_user_id,
+        event.kind,
+        event.resolved_bid_id,
+        "" if product is None else f"{product.type}:{product.id}",
+        (event.click_type or "") if isinstance(event, Click) else "",
+    )
+    text = "\0".join(parts)
+    return f"topsort:seen:{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
+
+
+def _is_repeated_click(key: str, event_id: str, window: int) -> bool:
+    """Whether a click repeats another: one call where it does not, and of two at once one does."""
+    # Not whatever is false: None is what a cache says that keeps its errors to itself.
+    if cache.add(key, event_id, window) is not False:
+        return False
+    first = cache.get(key)
+    return isinstance(first, str) and first != event_id
+
+
+def _look_for_repeats(events: Sequence[Event], keys: Sequence[str], window: int) -> list[bool]:
+    """Return of each event whether it repeats another, and keep those that do not."""
+    answer: Any = cache.get_many({key for key in keys if key})
+    seen: dict[str, Any] = dict(answer) if isinstance(answer, Mapping) else {}
+    new: dict[str, str] = {}
+    is_repeat = []
+    for event, key in zip(events, keys, strict=True):
+        first = seen.get(key)
+        if key and not isinstance(first, str):
+            new[key] = seen[key] = first = event.id
+        is_repeat.append(bool(key) and first != event.id)
+    if new:
+        cache.set_many(new, window)
+    return is_repeat
 
 
 def count_clicks(name: str, number: int) -> bool:
     """Note ``number`` clicks of ``name``; return whether they are still as many as a person makes.
 
-    ``name`` stands for a shopper or, without one, an address. ``TOPSORT_CLICK_RATE`` says how many.
+    ``name`` stands for a shopper or, without one, an address. ``TOPSORT_CLICK_RATE`` says how many
+    in each of its periods, which begin with the clock's and not with a first click. True where it
+    says nothing, and where the cache does not count. Never raises.
     """
-    return True
+    rate = read_rate(topsort_settings.TOPSORT_CLICK_RATE)
+    if rate is None:
+        return True
+    # The period is in the key: some of Django's caches keep a number longer at each increase.
+    text = f"{name}\0{int(time.time() // rate.seconds)}"
+    key = f"topsort:clicks:{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
+    try:
+        total: Any = number if cache.add(key, number, rate.seconds) else cache.incr(key, number)
+        return bool(total <= rate.number)
+    except Exception:
+        return True  # a cache that is down, has lost the number, or holds something else

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django_topsort.conf import topsort_settings
@@ -24,15 +24,19 @@ MOBILE_AGENT = re.compile(
     r"Mobi|Android|iPhone|iPad|iPod|Tablet(?! PC)|Silk/|Kindle|PlayBook|Opera Mini|webOS|hpwOS",
     re.IGNORECASE,
 )
-# What calls itself a crawler, a preview or a monitor; most name their address (+https://...), as no
-# browser does. Phones by Cubot are none. A program that does not say what it is (curl, an HTTP
-# library) is not told apart here, nor is a client without a name.
+# What calls itself a crawler without being in the list of crawlers, such as one that is new; most
+# name their address (+https://...), as no browser does. Phones by Cubot are none.
 CRAWLER_AGENT = re.compile(
-    r"(?<!cu)bot\b|(?<!cu)bot[/_;-]|\+https?:|crawl|spider|slurp|archiver|facebook(?:external|catalog)"
-    r"|WhatsApp/|UriPreview|bingpreview|Embedly|Qwantify|Slack-|Google-\w|-Google\b|GoogleOther"
-    r"|Google Favicon|FeedFetcher|Lighthouse|PageSpeed|Yandex(?:Images|Metrika|Direct|Market|News)"
-    r"|Pingdom|UptimeRobot|StatusCake|Site24x7|Validator|PhantomJS|Scrapy",
-    re.IGNORECASE,
+    r"(?<!cu)bot\b|(?<!cu)bot[/_;-]|\+https?:|crawl|spider|Google-\w|-Google\b", re.IGNORECASE
+)
+# What a script drives; where it calls itself a crawler, too, it is one.
+AUTOMATED_AGENT = re.compile(
+    r"Headless\w*|PhantomJS|SlimerJS|Selenium|Playwright|Puppeteer|splash Version/", re.IGNORECASE
+)
+# What people have although the list knows it: the build of a phone, the browser in Facebook's app,
+# what Android's apps and React Native say, and a CDN in the place of the user agent that it keeps.
+PERSONS_AGENT = re.compile(
+    r"Build/[^\s;)]+|MetaIAB Facebook|okhttp(?:/[\w.-]*)?|Amazon CloudFront", re.IGNORECASE
 )
 
 
@@ -45,6 +49,15 @@ def get_path(request: HttpRequest) -> str:
     browser.
     """
     return quote(request.path, safe=UNESCAPED, errors="replace")[:MAX_TEXT] or "/"
+
+
+def join_path(path: Any, component: object) -> Any:
+    """Return ``path`` with the component at its end; what is no text is left as it is."""
+    if not component or not isinstance(path, str):
+        return path
+    name = f"{component}".strip("/")
+    # The path comes from anybody, and what it is too long by is no fault of the page.
+    return f"{path[: MAX_TEXT - len(name) - 1].rstrip('/')}/{name}"
 
 
 def get_device_type(request: HttpRequest) -> DeviceType:
@@ -62,8 +75,10 @@ def get_ignore_reason(request: HttpRequest) -> str | None:
     """Return why no person sees the answer to this request, or None when one may.
 
     ``"head"``: a HEAD request has no body. ``"prefetch"``: the browser fetches in advance, and asks
-    again or tells nobody when the page is shown. ``"crawler"``: a program. ``"hook"``:
-    ``TOPSORT_IGNORE_REQUEST`` says so; where it is set, it decides alone.
+    again or tells nobody when the page is shown. ``"crawler"``: a program that says so, or that a
+    server or a script uses to fetch pages (curl, python-requests). ``"automated"``: a browser that
+    a script drives. ``"hook"``: ``TOPSORT_IGNORE_REQUEST`` says so; where it is set, it decides
+    alone.
     """
     hook = topsort_settings.get_hook("TOPSORT_IGNORE_REQUEST")
     if hook is not None:
@@ -75,7 +90,7 @@ def get_ignore_reason(request: HttpRequest) -> str | None:
     for header in ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ"):
         if "pre" in meta.get(header, "").lower():
             return "prefetch"
-    return "crawler" if _is_crawler(_get_agent(request)) else None
+    return _find_program(_get_agent(request))
 
 
 def _get_agent(request: HttpRequest) -> str:
@@ -83,7 +98,7 @@ def _get_agent(request: HttpRequest) -> str:
     return agent[:MAX_USER_AGENT]
 
 
-# The two searches take as long as eight impressions, and a few hundred agents make most visits. At
+# The searches take as long as dozens of impressions, and a few hundred agents make most visits. At
 # most 1024 texts of at most 1024 characters are kept.
 @lru_cache(maxsize=1024)
 def _is_mobile(agent: str) -> bool:
@@ -91,5 +106,14 @@ def _is_mobile(agent: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _is_crawler(agent: str) -> bool:
-    return CRAWLER_AGENT.search(agent) is not None
+def _find_program(agent: str) -> str | None:
+    """Return what kind of program uses this agent, or None where it may be a person."""
+    # Half a megabyte of JSON, and as many expressions: not before there is an agent to look at.
+    from crawleruseragents import is_crawler  # type: ignore[import-untyped]
+
+    is_automated = AUTOMATED_AGENT.search(agent) is not None
+    # The list has those that scripts drive, too: what is left says whether it is a crawler besides.
+    rest = PERSONS_AGENT.sub("", AUTOMATED_AGENT.sub("", agent) if is_automated else agent)
+    if CRAWLER_AGENT.search(rest) or is_crawler(rest):
+        return "crawler"
+    return "automated" if is_automated else None

@@ -1,32 +1,39 @@
 """The demo: a fake Topsort API, the example shop, two shoppers, and what Topsort heard of them.
 
-It needs only the package with its `testing` extra, and no network. On a terminal the shop stays
-open at the end, until Ctrl-C; otherwise the exit code says whether all is well: 0 or 1.
+It needs only the package with its `testing` extra, and no network. With `--browser` the shoppers
+come in a real Chromium, which Selenium drives. On a terminal the shop stays open at the end, until
+Ctrl-C; otherwise the exit code says whether all is well: 0 or 1.
 """
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from walkthrough.browser import PlainBrowser
 from walkthrough.exceptions import DemoError
 from walkthrough.servers import Site, serve_site
-from walkthrough.shoppers import visit_as_customer, visit_as_guest
+from walkthrough.shoppers import OpenBrowser, visit_as_customer, visit_as_guest
 from walkthrough.verdict import build_table, build_verdict, wait_for_events
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description="Shop, and see what Topsort hears of it.")
+    parser.add_argument("--browser", action="store_true", help="shop with a real Chromium")
+    arguments = parser.parse_args()
     for ending in (signal.SIGTERM, signal.SIGHUP):
         # Ended from outside, the demo still ends what it has started.
         signal.signal(ending, lambda *_: sys.exit(1))
     try:
+        open_browser = get_chromium() if arguments.browser else PlainBrowser
         with tempfile.TemporaryDirectory(prefix="topsort-demo-") as directory:
             print("Starting the shop and a fake of Topsort's API ...", flush=True)
             with serve_site(Path(directory)) as site:
-                walk(site)
+                walk(site, open_browser)
                 if sys.stdin.isatty() and sys.stdout.isatty():
                     keep_serving(site)
     except DemoError as error:
@@ -38,10 +45,16 @@ def main() -> int:
     return 0
 
 
-def walk(site: Site) -> None:
+def get_chromium() -> OpenBrowser:
+    from walkthrough.chromium import Chromium
+
+    return Chromium
+
+
+def walk(site: Site, open_browser: OpenBrowser) -> None:
     """Send the shoppers through the shop; show what Topsort heard of all that they did."""
     print("A guest searches, clicks and buys; then a customer does ...", flush=True)
-    visits = [visit_as_guest(site.shop_url), visit_as_customer(site.shop_url)]
+    visits = [visit(site.shop_url, open_browser) for visit in (visit_as_guest, visit_as_customer)]
     received = wait_for_events(site.api_url, visits)
     well, verdict = build_verdict(received, visits)
     print(f"\n{build_table(received, visits)}\n\n{verdict}", flush=True)

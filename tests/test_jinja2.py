@@ -302,3 +302,59 @@ def test_tag_that_is_written_wrongly_is_a_syntax_error(call: str, message: str) 
 
     assert message in str(caught.value)
     assert caught.value.lineno == 2
+
+
+safe = Environment(extensions=[EXTENSION], autoescape=True)
+
+
+@pytest.mark.parametrize("environment", [standard, safe])
+def test_attributes_are_printed_as_they_are(
+    request_: HttpRequest, environment: Environment
+) -> None:
+    text = "<li {% topsort_attrs product, resolved_bid_id=bid, position=3, banner=missing %}>"
+
+    shown = environment.from_string(text).render(request=request_, product=Product(pk=7), bid="b'1")
+
+    assert shown == (
+        "<li data-ts-product='7' data-ts-resolved-bid='b&#39;1'"
+        " data-ts-placement='{\"position\":3}'>"
+    )
+    assert not outbox
+
+
+@pytest.mark.parametrize("environment", [standard, safe])
+@pytest.mark.parametrize(
+    ("text", "values", "nonce"),
+    [
+        ("{% topsort_script 'home' %}", {}, ""),
+        ("{% topsort_script page_type='home', value=missing, src=missing %}", {}, ""),
+        ("{% topsort_script 'home' %}", {"csp_nonce": "n1"}, ' nonce="n1"'),
+        ("{% topsort_script 'home' nonce=own %}", {"csp_nonce": "n1", "own": "n2"}, ' nonce="n2"'),
+    ],
+)
+@override_settings(STATIC_URL="/static/")
+def test_script_is_printed_as_it_is(
+    request_: HttpRequest, environment: Environment, text: str, values: dict[str, Any], nonce: str
+) -> None:
+    shown = environment.from_string(text).render(request=request_, **values)
+
+    assert shown == (
+        f'<script src="/static/django_topsort/topsort.js" defer{nonce}'
+        ' data-ts-url="/topsort/v2/events" data-ts-clicks="/topsort/click/"'
+        ' data-ts-page="{&quot;type&quot;:&quot;home&quot;,&quot;pageId&quot;'
+        ':&quot;/shoes/&quot;}">'
+        "</script>"
+    )
+
+
+def test_script_of_topsort_is_printed_as_it_is(request_: HttpRequest) -> None:
+    text = "{% topsort_script provider='analytics.js' src='/ts.js' %}"
+
+    shown = safe.from_string(text).render(request=request_)
+
+    assert shown.startswith('<script>window.TS = {"url": "http://testserver/topsort"')
+
+
+def test_tag_with_an_unknown_option_is_refused_when_the_template_is_read() -> None:
+    with pytest.raises(TemplateSyntaxError, match="topsort_script"):
+        standard.from_string("{% topsort_script defer=1 %}")

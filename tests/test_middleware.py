@@ -348,7 +348,8 @@ def test_no_cookie_where_a_hook_knows_the_shopper(client: Client) -> None:
     response = client.get("/late/")
 
     assert response.cookies == {}
-    assert "Vary" not in response.headers
+    assert response["Vary"] == "Cookie"
+    assert response["Cache-Control"] == "private"
     assert {event.opaque_user_id for event in outbox} == {"account-7"}
 
 

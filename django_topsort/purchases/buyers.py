@@ -18,7 +18,7 @@ from django_topsort.conf import topsort_settings
 from django_topsort.purchases.keeping import read_values, write_values
 from django_topsort.purchases.reader import OrderReader, get_reader
 from django_topsort.purchases.values import is_plain_id, read_id, show_key
-from django_topsort.shoppers import MAX_SHOPPER_ID, get_shopper, has_consent
+from django_topsort.shoppers import MAX_SHOPPER_ID, get_brought_id, get_shopper, has_consent
 from django_topsort.tracebacks import log_failure
 from django_topsort.visits import get_device_type
 
@@ -97,9 +97,9 @@ def is_acting_for_others(request: HttpRequest) -> bool:
 def get_request_buyer(request: HttpRequest, order: Any = None) -> Buyer | None:
     """Return the shopper who makes ``request``, or None where that need not be who ordered.
 
-    A bank's webhook brings no cookie, and an id made in this request would name the bank. A member
-    of the staff acts for others, and so does an account other than the order's. ``order`` may be a
-    number, or None, while there is none. A shopper who may not be tracked is nobody here.
+    A bank's webhook brings no cookie or header, and an id made in this request would name the bank.
+    A member of the staff acts for others, and so does an account other than the order's. ``order``
+    may be a number, or None, while there is none. A shopper who may not be tracked is nobody here.
     """
     user = getattr(request, "user", None)
     if is_acting_for_others(request) or not has_consent(request):
@@ -186,10 +186,12 @@ def is_refusal(request: HttpRequest) -> bool:
 def is_refusal_of_payer(request: HttpRequest) -> bool:
     """Whether whoever has an order reported by ``request`` may not be tracked.
 
-    A bank cannot say so for a shopper: a client without a cookie, and not logged in, says nothing.
+    A bank cannot say so for a shopper: a client that brings neither a cookie nor our header, and is
+    not logged in, says nothing.
     """
     is_logged_in = getattr(getattr(request, "user", None), "is_authenticated", False)
-    return bool(request.COOKIES or is_logged_in) and is_refusal(request)
+    is_shopper = bool(request.COOKIES or is_logged_in or get_brought_id(request))
+    return is_shopper and is_refusal(request)
 
 
 def _read_values(order_or_key: Any) -> dict[str, Any] | None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from django import template
 
+from django_topsort.attributes import build_attrs
 from django_topsort.links import build_click_url
+from django_topsort.scripts import build_script
 from django_topsort.tracking import set_placement, track_impression, track_pageview
 
 if TYPE_CHECKING:
@@ -63,6 +65,37 @@ def topsort_click_url(
 ) -> str:
     """Print a link that counts the click and leads to ``target``. As ``build_click_url``."""
     return build_click_url(request or get_request(context), target, product, **fields)
+
+
+@register.simple_tag(takes_context=True)
+def topsort_attrs(
+    context: Context, /, product: object = None, *, request: Any = None, **fields: Any
+) -> str:
+    """Print the attributes from which a browser reports an element. As ``build_attrs``."""
+    return build_attrs(request or get_request(context), product, **fields)
+
+
+@register.simple_tag(takes_context=True)
+def topsort_script(
+    context: Context,
+    /,
+    page_type: str | None = None,
+    page_id: object = None,
+    value: object = None,
+    *,
+    request: Any = None,
+    nonce: object = None,
+    provider: str | None = None,
+    src: str | None = None,
+) -> str:
+    """Print the element that loads the script, with which a browser reports. As ``build_script``.
+
+    The nonce of a Content Security Policy is also looked for in the context, as ``csp_nonce``.
+    """
+    if nonce is None:
+        nonce = context.get("csp_nonce")
+    request = request or get_request(context)
+    return build_script(request, page_type, page_id, value, nonce=nonce, provider=provider, src=src)
 
 
 def get_request(context: Context) -> HttpRequest:

@@ -28,6 +28,10 @@ CAMPAIGNS = [
 ]
 
 
+# In reality: the campaigns for banners, which a vendor also runs for one product or all.
+BANNERS = ["bird-house"]
+
+
 @dataclass(frozen=True)
 class Winner:
     """A product that may stand on top of the page, and the bid that put it there."""
@@ -44,3 +48,9 @@ def run_auction(candidates: QuerySet[Product], slots: int) -> list[Winner]:
     products = candidates.filter(slug__in=CAMPAIGNS).select_related("vendor")
     ranked = sorted(products, key=lambda product: CAMPAIGNS.index(product.slug))
     return [Winner(product, secrets.token_urlsafe(48)) for product in ranked[:slots]]
+
+
+def run_banner_auction() -> Winner | None:
+    """The banner of the home page and where it leads, or none."""
+    product = Product.objects.filter(slug__in=BANNERS).select_related("vendor").first()
+    return Winner(product, secrets.token_urlsafe(48)) if product else None

@@ -1,4 +1,4 @@
-"""The pages of the shop. Page views, impressions and clicks are reported by the templates."""
+"""The pages of the shop. What is seen is said by browsers, of what the templates tell them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from shop.auctions import run_auction
+from shop.auctions import run_auction, run_banner_auction
 from shop.basket import Basket
 from shop.forms import BasketForm, CheckoutForm
 from shop.models import Category, Order, Product
@@ -24,7 +24,8 @@ SPONSORED_SLOTS = 3
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    return show_listing(request, Product.objects.all(), {"page_type": "home"})
+    context = {"page_type": "home", "banner": run_banner_auction()}
+    return show_listing(request, Product.objects.all(), context)
 
 
 @require_GET

@@ -21,7 +21,7 @@ KINDS = {  # in the order of a visit
     "purchases": "purchase",
 }
 TAKEN = "204 taken"
-HEAD = ("kind", "id", "user", "product", "status")
+HEAD = ("kind", "id", "user", "said by", "product", "status")
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,10 @@ class Event:
             return f"{', '.join(lines)}: {self.total:.2f}"
         if self.kind == "pageviews":
             return f"{self.fields['page']['type']} {self.fields['page']['pageId']}"
+        if self.bid and "additionalAttribution" in self.fields:
+            return f"{self.fields['additionalAttribution']['id']} (banner's bid {self.bid[:4]}..)"
         if self.bid:
-            return f"{bids.get(self.bid, 'unknown')} (bid {self.bid[:4]}..)"
+            return f"{bids.get(self.bid, 'banner')} (bid {self.bid[:4]}..)"
         return str(self.fields["entity"]["id"])
 
 
@@ -118,11 +120,13 @@ def build_table(received: Received, visits: list[Visit]) -> str:
         chosen = choose_events(received, visit)
         for event in chosen:
             about = event.describe(visit.bids)
-            rows.append((KINDS[event.kind], shorten(event.fields["id"]), user, about, TAKEN))
+            said_by = "browser" if event.fields["id"] in visit.told else "shop"
+            name = shorten(event.fields["id"])
+            rows.append((KINDS[event.kind], name, user, said_by, about, TAKEN))
         more = received.count(visit) - Counter(event.kind for event in chosen)
         if more:
-            rows.append(("more", "", user, say_counts(more), TAKEN))
-    rows += [("refused", "", "", "", reason) for reason in received.refused]
+            rows.append(("more", "", user, "", say_counts(more), TAKEN))
+    rows += [("refused", "", "", "", "", reason) for reason in received.refused]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     rows.insert(1, tuple("-" * width for width in widths))
     cells = ((cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
@@ -130,7 +134,7 @@ def build_table(received: Received, visits: list[Visit]) -> str:
 
 
 def choose_events(received: Received, visit: Visit) -> list[Event]:
-    """The first page view, what was clicked on first, organic and sponsored, and the purchase."""
+    """The first page view, what was clicked on first, of each sort, and the purchase."""
     chosen = []
     clicks = received.get_events(visit, "clicks")
     for kind in KINDS:
@@ -140,7 +144,9 @@ def choose_events(received: Received, visit: Visit) -> list[Event]:
             events.sort(key=lambda event: not any(event.is_like(click) for click in clicks))
         if kind in {"impressions", "clicks"}:
             chosen += [event for event in events if not event.bid][:1]
-            chosen += [event for event in events if event.bid][:1]
+            chosen += [event for event in events if event.bid in visit.bids][:1]
+            if kind == "clicks":
+                chosen += [event for event in events if "additionalAttribution" in event.fields]
         else:
             chosen += events[:1]
     return chosen
@@ -154,6 +160,8 @@ def get_complaints(received: Received, visits: list[Visit]) -> Iterator[str]:
             if counts[kind] != count:
                 made = say_count(count, KINDS[kind])
                 yield f"the {visit.who} made {made}, Topsort has {counts[kind]}"
+        if lost := visit.told.keys() - {event.fields["id"] for event in received.events}:
+            yield f"of what the {visit.who}'s browser said {len(lost)} events did not arrive"
         seen = {event.bid for event in received.get_events(visit, "impressions") if event.bid}
         clicked = {event.bid for event in received.get_events(visit, "clicks") if event.bid}
         if counts["clicks"] and not (clicked and clicked <= seen):
@@ -168,11 +176,14 @@ def get_complaints(received: Received, visits: list[Visit]) -> Iterator[str]:
 
 
 def build_verdict(received: Received, visits: list[Visit]) -> tuple[bool, str]:
-    """Whether all is well, and one line that says so."""
+    """Whether all is well, and the lines that say so."""
     if complaints := list(get_complaints(received, visits)):
         return False, "NOT WELL: " + "; ".join(complaints)
     counts = Counter(event.kind for event in received.events)
+    told = Counter(kind for visit in visits for kind in visit.told.values())
     return True, (
+        f"The browsers said what was seen: {say_counts(told)}. "
+        f"The shop said the rest: {say_counts(counts - told)}.\n"
         f"ALL IS WELL: {say_counts(counts)} arrived, each shopper under one id, "
         f"the amounts are those of the orders, nothing was refused."
     )

@@ -126,6 +126,78 @@ def test_impression_tag_takes_every_value(request_: HttpRequest) -> None:
     assert event.page == Page(type="home", page_id="/")
 
 
+def test_attrs_tag_prints_attributes_and_records_nothing(request_: HttpRequest) -> None:
+    text = (
+        "{% topsort_placement page=2 component='list' %}"
+        "<li {% topsort_attrs product resolved_bid_id=bid position=3 banner=True %}>"
+    )
+
+    assert render_text(request_, text, product=Product(pk=7), bid="b'1") == (
+        "<li data-ts-product='7' data-ts-resolved-bid='b&#39;1'"
+        ' data-ts-placement=\'{"position":3,"page":2,"component":"list"}\' data-ts-banner>'
+    )
+    assert not outbox
+
+
+def test_attrs_tag_takes_a_variable_that_is_not_there(request_: HttpRequest) -> None:
+    text = (
+        "{% topsort_attrs '7' resolved_bid_id=bid position=place action=action banner=is_banner %}"
+    )
+
+    assert render_text(request_, text) == "data-ts-product='7'"
+
+
+def test_attrs_tag_keeps_them_in_a_variable(request_: HttpRequest) -> None:
+    text = "{% topsort_attrs '<7>' as attrs %}[{{ attrs }}]"
+
+    assert render_text(request_, text) == "[data-ts-product='&lt;7&gt;']"
+
+
+def test_attrs_tag_finds_the_request_without_the_context_processor(request_: HttpRequest) -> None:
+    assert render_text(request_, "{% topsort_attrs '7' %}", build_engine([])) != ""
+    template = build_engine([]).from_string("{% load topsort %}{% topsort_attrs '7' request=r %}")
+    assert template.render(Context({"r": request_})) == "data-ts-product='7'"
+
+
+SCRIPT = (
+    '<script src="/static/django_topsort/topsort.js" defer{nonce} data-ts-url="/topsort/v2/events"'
+    ' data-ts-clicks="/topsort/click/"{page}></script>'
+)
+
+
+@override_settings(STATIC_URL="/static/")
+def test_script_tag_prints_the_script(request_: HttpRequest) -> None:
+    assert render_text(request_, "{% topsort_script %}") == SCRIPT.format(nonce="", page="")
+
+
+@override_settings(STATIC_URL="/static/")
+def test_script_tag_tells_the_page_and_the_nonce(request_: HttpRequest) -> None:
+    page = (
+        ' data-ts-page="{&quot;type&quot;:&quot;search&quot;,&quot;pageId&quot;:&quot;s&quot;,'
+        '&quot;value&quot;:&quot;&lt;kettle&gt;&quot;}"'
+    )
+    text = "{% topsort_script page_type='search' page_id='s' value=query nonce=nonce %}"
+
+    shown = render_text(request_, text, query="<kettle>", nonce="n1")
+
+    assert shown == SCRIPT.format(nonce=' nonce="n1"', page=page)
+    assert not outbox
+
+
+@override_settings(STATIC_URL="/static/")
+def test_script_tag_finds_the_nonce_in_the_context(request_: HttpRequest) -> None:
+    shown = render_text(request_, "{% topsort_script %}", csp_nonce="n2")
+
+    assert shown == SCRIPT.format(nonce=' nonce="n2"', page="")
+
+
+def test_script_tag_prints_topsorts_own_script(request_: HttpRequest) -> None:
+    shown = render_text(request_, "{% topsort_script provider='analytics.js' src='/ts.js' %}")
+
+    assert shown.endswith('<script src="/ts.js" defer></script>')
+    assert "http://testserver/topsort" in shown
+
+
 def test_pageview_tag_records_and_prints_nothing(request_: HttpRequest) -> None:
     text = "[{% topsort_pageview page_type='category' page_id='shoes' value='shoes' %}]"
 

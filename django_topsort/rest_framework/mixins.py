@@ -1,0 +1,129 @@
+"""Reporting what an API's lists show: one impression for each object that was serialized."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from rest_framework.filters import SearchFilter
+from rest_framework.pagination import PageNumberPagination
+from rest_framework.serializers import ListSerializer
+
+from django_topsort.delivery import refuse
+from django_topsort.exceptions import InvalidEvent
+from django_topsort.fields import MAX_TEXT
+from django_topsort.tracking import track_impression
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+    from rest_framework.response import Response
+
+REPORTS = ("rendered", "seen")
+REPORTS_RULE = (
+    'it must be "rendered", where the server reports what it lists, or "seen", where clients report'
+    " what people see"
+)
+
+
+def find_bid(shown: object) -> str | None:
+    """Return the bid that an object has as ``resolved_bid_id``, an attribute or a key."""
+    if isinstance(shown, Mapping):
+        return shown.get("resolved_bid_id")
+    return getattr(shown, "resolved_bid_id", None)
+
+
+class ReportsImpressions:
+    """Put before a list view of Django REST framework, it reports what a list's page shows.
+
+    ``class Products(ReportsImpressions, ListAPIView)``, and viewsets alike. After a list that
+    succeeds there is an impression for each object that ``get_serializer(..., many=True)`` has
+    serialized, at its place in the page: no query more. Nothing is reported where
+    ``topsort_reports`` is ``"seen"``: then the client reports what people see, to the endpoint.
+
+    ``topsort_placement``: more fields of the placement, as ``topsort_placement`` in a template
+    takes them. Wrong data raises while ``TOPSORT_STRICT`` holds, and is logged, counted and left
+    out otherwise: then nothing raises into the API.
+    """
+
+    topsort_reports: ClassVar[Literal["rendered", "seen"]] = "rendered"
+    topsort_placement: ClassVar[Mapping[str, Any]] = {}
+    _topsort_shown: deque[Any] | None = None
+
+    def get_topsort_placement(self) -> Mapping[str, Any]:
+        """Return the fields of the placement that all objects of the list share."""
+        return self.topsort_placement
+
+    def get_topsort_product(self, obj: Any) -> object:
+        """Return the product that ``obj`` shows, such as that of an offer; ``obj`` by default."""
+        return obj
+
+    def get_resolved_bid_id(self, obj: Any) -> str | None:
+        """Return the bid for which ``obj`` is listed, None where it is not sponsored."""
+        return find_bid(obj)
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the list, and report what it shows."""
+        shown: deque[Any] = deque()
+        self._topsort_shown = shown
+        try:
+            response: Response = super().list(request, *args, **kwargs)  # type: ignore[misc]  # a mixin
+        finally:
+            self._topsort_shown = None  # what the browsable API serializes afterwards is not shown
+        if shown and response.status_code < 300:
+            self._report_shown(request, shown)
+        return response
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the serializer; that of a list notes which objects it is given to show."""
+        serializer: Any = super().get_serializer(*args, **kwargs)  # type: ignore[misc]  # a mixin
+        shown = self._topsort_shown
+        if shown is not None and isinstance(serializer, ListSerializer):
+            # Not the queryset: a ListSerializer may leave some out, and another look would query.
+            child: Any = serializer.child
+            represent = child.to_representation
+
+            def represent_and_note(obj: Any) -> Any:
+                data = represent(obj)
+                shown.append(obj)
+                return data
+
+            child.to_representation = represent_and_note
+        return serializer
+
+    def _report_shown(self, request: Request, shown: Sequence[Any]) -> None:
+        try:
+            if self.topsort_reports not in REPORTS:
+                raise InvalidEvent("topsort_reports", self.topsort_reports, REPORTS_RULE)
+            if self.topsort_reports == "seen":
+                return
+            fields = {**self._find_page(request), **self.get_topsort_placement()}
+        except Exception as error:
+            refuse("impressions", error, request)
+            return
+        for position, obj in enumerate(shown, start=1):
+            try:
+                product = self.get_topsort_product(obj)
+                bid = self.get_resolved_bid_id(obj)
+            except Exception as error:
+                refuse("impressions", error, request)
+                continue
+            own = {"position": position, **fields}
+            track_impression(request, product, resolved_bid_id=bid, **own)
+
+    def _find_page(self, request: Request) -> dict[str, Any]:
+        """Return what the view knows of its page: which it is, how long, and what was searched."""
+        found: dict[str, Any] = {}
+        view: Any = self
+        paginator = view.paginator
+        page = getattr(paginator, "page", None)  # None where the list is not paginated after all
+        if isinstance(paginator, PageNumberPagination) and page is not None:
+            found["page"] = page.number
+            found["page_size"] = page.paginator.per_page
+        for backend in view.filter_backends:
+            if issubclass(backend, SearchFilter):
+                # Anybody can search for more than a field may hold.
+                said = request.query_params.get(backend.search_param, "").strip()[:MAX_TEXT]
+                if said:
+                    found["search_query"] = said
+        return found
