@@ -79,7 +79,8 @@ def test_setup_loads_neither_drf_nor_requests(apps: str) -> None:
     found = run(SET_UP % apps)
 
     assert "django_topsort.apps" in found["modules"]
-    assert get_roots(found).isdisjoint({"rest_framework", "requests", "urllib3", "jsonschema"})
+    heavy = {"rest_framework", "requests", "urllib3", "jsonschema", "crawleruseragents"}
+    assert get_roots(found).isdisjoint(heavy)
     assert "django_topsort.testing" not in found["modules"]
 
 
@@ -96,8 +97,21 @@ def test_middleware_loads_nothing_that_only_sending_needs() -> None:
         + "TopsortMiddleware(lambda request: HttpResponse())(RequestFactory().get('/'))\n"
     )
 
-    assert get_roots(found).isdisjoint({"rest_framework", "requests", "urllib3"})
+    heavy = {"rest_framework", "requests", "urllib3", "crawleruseragents"}
+    assert get_roots(found).isdisjoint(heavy)
     assert found["threads"] == 1
+
+
+def test_list_of_crawlers_is_loaded_with_the_first_agent() -> None:
+    found = run(
+        SET_UP % OURS
+        + "from django.test import RequestFactory\n"
+        + "from django_topsort.visits import get_ignore_reason\n"
+        + "request = RequestFactory().get('/', HTTP_USER_AGENT='curl/8.5.0')\n"
+        + "assert get_ignore_reason(request) == 'crawler'\n"
+    )
+
+    assert "crawleruseragents" in found["modules"]
 
 
 def test_package_installs_no_signal_handler() -> None:

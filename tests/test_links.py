@@ -15,6 +15,8 @@ from django_topsort.clicks import read_click, sign_click
 from django_topsort.events import Click, Entity, InteractionObject, Page
 from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigurationError
 from django_topsort.links import build_click_url, follow_click
+from django_topsort.shoppers import sign_shopper
+from django_topsort.traffic import split_repeats
 from tests.shop.models import Product
 
 urlpatterns: list[object] = []  # the package's URLs are not included
@@ -290,3 +292,143 @@ def test_link_to_a_host_that_is_allowed_no_more_is_refused(request_: HttpRequest
     with pytest.raises(InvalidToken, match="tampered"):
         follow_click(request_, url.removeprefix(PREFIX))
     assert outbox == []
+
+
+# Who follows it, and how often
+
+
+def follow(url: str, cookie: str = "shopper-1", **extra: Any) -> None:
+    headers = {**BROWSER, **extra.pop("headers", {})}
+    request = RequestFactory().get(url, headers=headers, **extra)
+    if cookie:
+        request.COOKIES["tsuid"] = cookie
+    assert follow_click(request, url.removeprefix(PREFIX)) == "/shoe/1/"
+
+
+def build_url(bid: str | None = "bid-1", **fields: Any) -> str:
+    request = RequestFactory().get("/shoes/", headers=BROWSER)
+    return build_click_url(request, "/shoe/1/", "shoe-1", resolved_bid_id=bid, **fields)
+
+
+def report(bid: str = "bid-1", shopper: str = "shopper-1", **fields: Any) -> bool:
+    """Do as the script of a page, whose click comes by the endpoint; return whether it counts."""
+    click = Click(opaque_user_id=shopper, resolved_bid_id=bid, **fields)
+    return split_repeats([click], shopper)[0] == [click]
+
+
+def test_click_by_a_link_counts_once_beside_the_scripts(drops: list[tuple[str, str, int]]) -> None:
+    assert report()
+    follow(build_url())
+    assert outbox == []
+    assert drops == [("clicks", "duplicate", 1)]
+
+    follow(build_url("bid-2"))
+    assert not report("bid-2")
+    assert len(outbox) == 1
+    assert report("bid-2", shopper="shopper-2")
+    assert report("bid-2", click_type="like")
+
+
+def test_clicks_by_two_links_of_one_bid_count_once(drops: list[tuple[str, str, int]]) -> None:
+    follow(build_url())
+    follow(build_url())
+    follow(build_url(click_type="like"))
+
+    assert len(outbox) == 2
+    assert drops == [("clicks", "duplicate", 1)]
+
+
+def test_clicks_by_two_links_without_a_bid_count_each(drops: list[object]) -> None:
+    for _ in range(2):
+        follow(build_url(None))
+
+    assert len(outbox) == 2
+    assert drops == []
+
+
+@override_settings(TOPSORT_DUPLICATE_WINDOW=0)
+def test_clicks_by_two_links_of_one_bid_count_each_where_no_window_is_set() -> None:
+    for _ in range(2):
+        follow(build_url())
+
+    assert len(outbox) == 2
+
+
+def test_repeat_of_one_link_is_counted_as_dropped(
+    drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "django_topsort")
+    url = build_url(None)
+    for _ in range(3):
+        follow(url)
+
+    assert len(outbox) == 1
+    assert drops == [("clicks", "duplicate", 1)] * 2
+    lines = [line.getMessage() for line in caplog.records if line.levelname == "INFO"]
+    assert lines == ["dropped kind=clicks reason=duplicate count=1"]
+
+
+@override_settings(TOPSORT_CLICK_RATE="2/day")
+@pytest.mark.parametrize(
+    ("cookie", "extra"),
+    [
+        ("shopper-1", {}),
+        ("", {}),
+        ("", {"headers": {"x-forwarded-for": "192.0.2.7"}}),
+        ("", {"headers": {"user-agent": "Mozilla/5.0 \ud800"}}),
+    ],
+)
+def test_flood_of_clicks_is_led_on_and_counted_as_dropped(
+    cookie: str, extra: dict[str, Any], drops: list[tuple[str, str, int]]
+) -> None:
+    for number in range(4):
+        follow(build_url(f"bid-{number}"), cookie, **extra)
+
+    assert len(outbox) == 2
+    assert drops == [("clicks", "too_many_clicks", 1)] * 2
+    follow(build_url(), "shopper-2")
+    follow(build_url(), "", REMOTE_ADDR="192.0.2.8")
+    follow(build_url(), "", headers={"x-forwarded-for": "192.0.2.9"})
+    follow(build_url(), "", headers={"user-agent": "Mozilla/5.0 Safari/600"})
+    assert len(outbox) == 6
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"user-agent": "Googlebot/2.1"}, "crawler"),
+        ({"user-agent": "Mozilla/5.0 HeadlessChrome/131.0"}, "automated"),
+        ({"sec-purpose": "prefetch"}, "prefetch"),
+    ],
+)
+def test_click_of_a_program_is_counted_as_dropped(
+    headers: dict[str, str], reason: str, drops: list[tuple[str, str, int]]
+) -> None:
+    follow(build_url(), headers=headers)
+
+    assert outbox == []
+    assert drops == [("clicks", reason, 1)]
+    assert report()  # what the program did is not remembered as the shopper's
+
+
+@override_settings(TOPSORT_CONSENT=lambda request: not request.COOKIES)
+def test_click_of_a_program_counts_for_nothing_without_consent(drops: list[object]) -> None:
+    follow(build_url(), headers={"user-agent": "Googlebot/2.1"})
+
+    assert (outbox, drops) == ([], [])
+
+
+def test_head_request_is_no_click(drops: list[object]) -> None:
+    url = build_url()
+    request = RequestFactory().head(url, headers=BROWSER)
+
+    assert follow_click(request, url.removeprefix(PREFIX)) == "/shoe/1/"
+    assert (outbox, drops) == ([], [])
+
+
+@override_settings(TOPSORT_USER_HEADER=True, TOPSORT_CLICK_RATE="1/day")
+def test_shopper_by_the_header_is_told_from_others_of_the_same_address() -> None:
+    for name in ("shopper-1", "shopper-2"):
+        follow(build_url(), "", headers={"x-topsort-user": sign_shopper(name)})
+
+    assert [event.opaque_user_id for event in outbox] == ["shopper-1", "shopper-2"]

@@ -20,6 +20,7 @@ from django.urls import path
 from django_topsort import routing
 from django_topsort.accounts import accounts
 from django_topsort.delivery import flush
+from django_topsort.shoppers import sign_shopper
 from django_topsort.status import describe_status, format_prometheus, get_status
 from django_topsort.testing import FakeApi, ReceivedRequest, capture_events
 from django_topsort.testing.fresh import use_fresh_backend
@@ -102,6 +103,16 @@ def test_guest_who_logs_in_is_linked_once(api: FakeApi, counts: dict[str, Any]) 
 
     assert api.links == [{"from": GUEST, "to": "customer-anna"}]
     assert get_ends(counts) == {"recorded": 1, "delivered": 1}
+
+
+def test_guest_without_cookies_is_linked_by_the_header(api: FakeApi, settings: Any) -> None:
+    settings.TOPSORT_USER_HEADER = True
+    headers = {**BROWSER, "x-topsort-user": sign_shopper(GUEST)}
+
+    Client(headers=headers).get("/login/?name=anna")
+    assert flush(PATIENCE)
+
+    assert api.links == [{"from": GUEST, "to": "customer-anna"}]
 
 
 def test_two_customers_of_one_browser_are_two_links(api: FakeApi) -> None:

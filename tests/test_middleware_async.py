@@ -17,6 +17,7 @@ from django.test import AsyncClient, AsyncRequestFactory, override_settings
 
 from django_topsort.backends.locmem import outbox
 from django_topsort.middleware import TopsortMiddleware
+from django_topsort.shoppers import read_shopper
 from django_topsort.tracking import track_pageview
 from tests.pages import BlockingBackend, record_all, show_async
 
@@ -270,3 +271,20 @@ async def test_request_that_nobody_closes_sends_in_the_end() -> None:
 
     await wait_until(lambda: outbox)
     assert get_kinds() == ["pageviews"]
+
+
+@override_settings(TOPSORT_USER_HEADER=True)
+async def test_header_that_an_answer_gave_names_the_same_shopper() -> None:
+    async def view(request: HttpRequest) -> HttpResponse:
+        track_pageview(request)
+        return HttpResponse()
+
+    build = AsyncRequestFactory(headers=BROWSER).get
+    first: Any = await TopsortMiddleware(view)(build("/"))
+    headers = {"x-topsort-user": first["X-Topsort-User"]}
+    again: Any = await TopsortMiddleware(view)(build("/", headers=headers))
+
+    shopper = read_shopper(first["X-Topsort-User"])
+    assert read_shopper(again["X-Topsort-User"]) == shopper
+    assert [event.opaque_user_id for event in outbox] == [shopper, shopper]
+    assert again["Vary"] == "Cookie, X-Topsort-User"

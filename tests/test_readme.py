@@ -103,6 +103,7 @@ def test_setup_in_a_new_project_reports_all_kinds(tmp_path: Path) -> None:
 
 def browse(site: str) -> None:
     shopper = build_opener(HTTPCookieProcessor())
+    shopper.addheaders = [("User-Agent", "Mozilla/5.0 Firefox/140.0")]  # its own says: no person
     page = shopper.open(f"{site}/").read().decode()
     link = re.findall(r'href="([^"]+)"', page)[0]
     assert shopper.open(f"{site}{link}").read() == b"This is p-1."

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import enum
+from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
+from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
 from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from django_topsort.exceptions import InvalidEvent, TopsortConfigurationError
+from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigurationError
 from django_topsort.middleware import TopsortMiddleware
-from django_topsort.shoppers import Shopper, get_shopper, has_consent, set_shopper_cookie
+from django_topsort.shoppers import (
+    SALT,
+    Shopper,
+    get_brought_id,
+    get_shopper,
+    has_consent,
+    read_shopper,
+    set_shopper_cookie,
+    sign_shopper,
+)
 from django_topsort.tracking import track_pageview
 
 SHOPPER_ID = "0193568c-3d1c-7b7e-9d39-4d3ea2b4a111"
@@ -308,3 +319,152 @@ def test_cookie_that_cannot_be_as_the_settings_say_is_not_set(settings: dict[str
         set_shopper_cookie(build_request(), response, Shopper(SHOPPER_ID, "minted"))
 
     assert not response.cookies
+
+
+# The header of clients that keep no cookies
+
+
+with_header = override_settings(TOPSORT_USER_HEADER=True)
+
+
+def bring(text: str, cookie: str | None = None) -> HttpRequest:
+    return build_request(cookie, HTTP_X_TOPSORT_USER=text)
+
+
+@with_header
+@pytest.mark.parametrize("value", [SHOPPER_ID, "x", "x" * 64, "a.b_c~d:e/f-1", "AZNWjD0ce+U0=="])
+def test_id_in_the_header_is_kept(value: str) -> None:
+    text = sign_shopper(value)
+
+    assert read_shopper(text) == value
+    assert get_shopper(bring(text)) == Shopper(value, "header")
+    assert get_brought_id(bring(text)) == value
+
+
+@pytest.mark.parametrize("value", [False, None, "yes", 1])
+def test_header_says_nothing_where_the_setting_does_not_hold(value: Any) -> None:
+    with override_settings(TOPSORT_USER_HEADER=value):
+        request = bring(sign_shopper(SHOPPER_ID))
+
+        assert get_shopper(request).source == "minted"
+        assert get_brought_id(request) is None
+        assert not visit(request).has_header("X-Topsort-User")
+
+
+@with_header
+def test_hook_and_cookie_go_before_the_header() -> None:
+    request = bring(sign_shopper(SHOPPER_ID), "tsuid=cookie-id")
+
+    assert get_shopper(request) == Shopper("cookie-id", "cookie")
+    assert get_brought_id(request) == "cookie-id"
+    with override_settings(TOPSORT_USER_ID=lambda request: "customer-1"):
+        assert get_shopper(request) == Shopper("customer-1", "hook")
+    assert get_shopper(bring(sign_shopper(SHOPPER_ID), "tsuid=a b")).source == "header"
+
+
+FORGED = [
+    *("x", ":", "::", SHOPPER_ID, f"{SHOPPER_ID}:1:x", "größe", "a\r\nSet-Cookie: x=1", "\ud800"),
+    "x" * 100_000,
+    sign_shopper(SHOPPER_ID)[1:],
+    sign_shopper(SHOPPER_ID)[:-1],
+    f"{sign_shopper(SHOPPER_ID)} ",
+    signing.TimestampSigner(salt="of another use").sign(SHOPPER_ID),
+    signing.TimestampSigner(key="of another site", salt=SALT).sign(SHOPPER_ID),
+    signing.Signer(salt=SALT).sign(SHOPPER_ID),
+]
+
+
+@with_header
+@pytest.mark.parametrize("text", FORGED, ids=range(len(FORGED)))
+def test_forged_header_counts_as_none(text: str) -> None:
+    with pytest.raises(InvalidToken, match="tampered"):
+        read_shopper(text)
+    assert get_shopper(bring(text)).source == "minted"
+    assert get_brought_id(bring(text)) is None
+
+
+@with_header
+@pytest.mark.parametrize(
+    ("setting", "age", "is_expired"),
+    [
+        (31536000, 31535999, False),
+        (31536000, 31536002, True),
+        (60, 62, True),
+        ("60", 59, False),
+        (timedelta(minutes=1), 62, True),
+        (timedelta(minutes=1), 59, False),
+        # A cookie without an age lives as long as the browser.
+        (None, 10**8, False),
+    ],
+)
+def test_header_lives_as_long_as_a_cookie(
+    setting: Any, age: int, is_expired: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_800_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    text = sign_shopper(SHOPPER_ID)
+    now += age
+    with override_settings(TOPSORT_COOKIE_AGE=setting):
+        assert get_shopper(bring(text)).source == ("minted" if is_expired else "header")
+        if is_expired:
+            with pytest.raises(InvalidToken, match="expired"):
+                read_shopper(text)
+
+
+@with_header
+@pytest.mark.parametrize("age", ["a year", [], float("inf"), float("nan")])
+def test_header_counts_as_none_where_the_age_is_none(age: Any) -> None:
+    with override_settings(TOPSORT_COOKIE_AGE=age):
+        assert get_shopper(bring(sign_shopper(SHOPPER_ID))).source == "minted"
+
+
+@pytest.mark.parametrize("value", ["", "x" * 65, "a b", "größe", "a\n"])
+def test_only_what_a_cookie_could_hold_is_signed(value: str) -> None:
+    with pytest.raises(InvalidEvent, match="opaque_user_id"):
+        sign_shopper(value)
+
+
+@with_header
+def test_header_that_an_answer_gave_names_the_same_shopper() -> None:
+    first = visit(build_request())
+    text = first["X-Topsort-User"]
+
+    again = visit(bring(text))
+
+    assert first.cookies["tsuid"].value == read_shopper(text)
+    assert read_shopper(again["X-Topsort-User"]) == read_shopper(text)
+    assert get_shopper(bring(text)).opaque_user_id == read_shopper(text)
+    for response in (first, again):
+        assert response["Vary"] == "Cookie, X-Topsort-User"
+        assert "private" in response["Cache-Control"]
+
+
+@with_header
+@pytest.mark.parametrize("text", FORGED[:3])
+def test_forged_header_is_replaced(text: str) -> None:
+    assert UUID(read_shopper(visit(bring(text))["X-Topsort-User"])).version == 7
+
+
+@with_header
+def test_client_that_brings_the_cookie_gets_no_header() -> None:
+    response = visit(build_request(f"tsuid={SHOPPER_ID}"))
+
+    assert not response.has_header("X-Topsort-User")
+    assert response["Vary"] == "Cookie, X-Topsort-User"
+
+
+@with_header
+@pytest.mark.parametrize(
+    "hooks",
+    [
+        {"TOPSORT_CONSENT": lambda request: False},
+        {"TOPSORT_USER_ID": lambda request: "customer-1"},
+        {"TOPSORT_IGNORE_REQUEST": lambda request: True},
+    ],
+)
+def test_header_is_not_sent_where_no_shopper_was_needed(hooks: dict[str, Any]) -> None:
+    with override_settings(**hooks):
+        response = visit(build_request())
+
+    assert not response.has_header("X-Topsort-User")
+    assert response.get("Vary") in (None, "Cookie")  # a hook's id may depend on the session

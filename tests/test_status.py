@@ -14,7 +14,7 @@ from django.db.models import F
 
 from django_topsort.accounts import accounts
 from django_topsort.backends.base import BaseEventBackend
-from django_topsort.delivery import flush
+from django_topsort.delivery import flush, leave_out
 from django_topsort.events import EVENT_KINDS
 from django_topsort.outbox.models import OutboxEvent, Status
 from django_topsort.outbox.store import store_events
@@ -61,6 +61,18 @@ def test_status_counts_the_process_and_the_outbox(settings: Any) -> None:
     assert purchases == {"stored": 5, "waiting": 2, "delivered": 1, "rejected": 1, "dead": 1}
     assert status["outbox"]["clicks"]["waiting"] == 1
     assert status["outbox"]["impressions"]["oldest_seconds"] is None
+
+
+@pytest.mark.parametrize(
+    "reason", ["duplicate", "too_many_clicks", "crawler", "automated", "prefetch", "hook"]
+)
+def test_status_names_what_was_left_out_on_purpose(reason: str) -> None:
+    before = get_status()["process"]["clicks"]["reasons"].get(reason, 0)
+
+    leave_out([build_event("clicks")], reason)
+
+    assert get_status()["process"]["clicks"]["reasons"][reason] == before + 1
+    assert f"  dropped clicks {reason}: {before + 1}" in call()[1]
 
 
 def test_status_without_an_outbox_has_none(settings: Any) -> None:

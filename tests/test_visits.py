@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,7 @@ def test_client_hint_makes_a_device_mobile(hint: str, agent: str, expected: str)
     assert get_device_type(build_request(agent, HTTP_SEC_CH_UA_MOBILE=hint)) == expected
 
 
-@pytest.mark.parametrize(
-    "agent", ["", "curl/8.5.0", "python-requests/2.32.3", "\x00\xff", "x" * 10**6]
-)
+@pytest.mark.parametrize("agent", ["", "Shop/3.1", "\x00\xff", "x" * 10**6])
 def test_client_that_says_nothing_of_itself_is_a_person_at_a_desktop(agent: str) -> None:
     request = build_request(agent)
 
@@ -135,7 +134,82 @@ def test_only_the_beginning_of_a_user_agent_is_looked_at() -> None:
 @pytest.mark.parametrize("agent", read_agents("crawlers"))
 def test_crawler_is_known(agent: str) -> None:
     assert get_ignore_reason(build_request(agent)) == "crawler"
-    assert get_ignore_reason(build_request(agent.lower())) == "crawler"
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "shinybot/1.0",
+        "SHINYBOT/1.0",
+        "Mozilla/5.0 (compatible; Shiny/1.0; +https://shiny.example/about)",
+        "Shiny Crawler",
+        "shinyspider",
+        "Shiny-Google",
+        "Google-Shiny",
+        # Of the browsers that scripts drive, those that say that they are crawlers.
+        "Mozilla/5.0 HeadlessChrome/131.0.0.0 Safari/537.36 (compatible; ShinyBot/1.0)",
+    ],
+)
+def test_crawler_that_no_list_has_is_known_by_what_it_calls_itself(agent: str) -> None:
+    assert get_ignore_reason(build_request(agent)) == "crawler"
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        *("curl/8.5.0", "Wget/1.21.4", "python-requests/2.32.3", "Python-urllib/3.13"),
+        *("Go-http-client/2.0", "axios/1.7.2", "node-fetch", "libwww-perl/6.77", "aiohttp/3.11"),
+    ],
+)
+def test_library_of_servers_and_scripts_is_a_crawler(agent: str) -> None:
+    assert get_ignore_reason(build_request(agent)) == "crawler"
+
+
+# What the list of crawlers has, or might have, although people use it.
+PERSONS = [
+    *("okhttp/4.12.0", "Shop/3.1 okhttp/5.0.0-alpha.14", "Shop/7 CFNetwork/1490.0.4 Darwin/23.2.0"),
+    *("Dart/3.5 (dart:io)", "Dalvik/2.1.0 (Linux; U; Android 15; Pixel 8 Build/AP4A.250105.002)"),
+    *("Alamofire/5.9.1", "ktor-client", "ReactNative", "Java/17.0.9", "Amazon CloudFront"),
+    "Mozilla/5.0 (Linux; Android 15; CPH2557 Build/AP3A.240617.008; wv) Mobile Safari/537.36",
+    "Mozilla/5.0 (Linux; Android 16; Pixel 10; wv) Mobile Safari/537.36 MetaIAB Facebook",
+]
+
+
+@pytest.mark.parametrize("agent", PERSONS)
+def test_app_is_a_person(agent: str) -> None:
+    assert get_ignore_reason(build_request(agent)) is None
+
+
+@pytest.mark.parametrize("agent", [f"{agent} Googlebot/2.1" for agent in PERSONS])
+def test_crawler_in_the_guise_of_an_app_is_known(agent: str) -> None:
+    assert get_ignore_reason(build_request(agent)) == "crawler"
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/131.0.0.0 Safari/537.36",
+        "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 HeadlessEdg/131.0.0.0 Safari/537.36",
+        "Mozilla/5.0 (Unknown; Linux x86_64) AppleWebKit/538.1 PhantomJS/2.1.1 Safari/538.1",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:59.0) Gecko/20100101 Firefox/59.0 SlimerJS/1.0.0",
+        *("Selenium", "Mozilla/5.0 Playwright/1.49", "puppeteer", "Mozilla/5.0 splash Version/9"),
+    ],
+)
+def test_browser_that_a_script_drives_is_automated(agent: str) -> None:
+    assert get_ignore_reason(build_request(agent)) == "automated"
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [" " * 1024, "(bot " * 205, "http" * 256, "Build/" * 170, "Headless" * 128, "A1-" * 341],
+)
+def test_agent_that_is_meant_to_be_slow_takes_no_time(agent: str) -> None:
+    get_ignore_reason(build_request("first"))  # which reads the list
+    start = time.process_time()
+
+    get_ignore_reason(build_request(f"{agent} "))
+
+    assert time.process_time() - start < 0.2
 
 
 @pytest.mark.parametrize(

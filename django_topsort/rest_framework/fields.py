@@ -13,6 +13,7 @@ from django_topsort.conf import topsort_settings
 from django_topsort.delivery import refuse
 from django_topsort.events import Impression
 from django_topsort.facts import build_entity, get_collector, get_request_shopper
+from django_topsort.pages import keep_for_one
 from django_topsort.rest_framework.mixins import ReportsImpressions, find_bid
 from django_topsort.shoppers import has_consent
 
@@ -45,11 +46,12 @@ SCHEMA = {
 }
 
 
-class TopsortField(serializers.Field):
+class TopsortField(serializers.Field[Any, Any, Any, Any]):
     """What a client puts into an impression or a click of the object, as it stands.
 
     ``{"entity": {"type": "product", "id": "p-1"}, "resolvedBidId": "..."}``: the latter only of
-    what is sponsored, and signed for the shopper while ``TOPSORT_REQUIRE_SIGNED_BIDS`` holds. None
+    what is sponsored, and signed for the shopper while ``TOPSORT_REQUIRE_SIGNED_BIDS`` holds; an
+    answer with a bid is that shopper's alone, and no cache keeps it for others. None
     without a request in the serializer's context or without consent, for a product that Topsort
     does not know, and for wrong data, which raises while ``TOPSORT_STRICT`` holds. It is read only.
 
@@ -102,20 +104,22 @@ class TopsortField(serializers.Field):
             said["entity"] = msgspec.to_builtins(event.entity)
         if event.resolved_bid_id is not None:
             said["resolvedBidId"] = event.resolved_bid_id
+            shopper = get_request_shopper(request, collector)
+            # Django's cache looks at its own request, and not at what REST framework has around it.
+            keep_for_one(getattr(request, "_request", request), collector)
             if topsort_settings.TOPSORT_REQUIRE_SIGNED_BIDS is True:
-                shopper = get_request_shopper(request, collector)
                 said["resolvedBidId"] = sign_bid(event.resolved_bid_id, shopper.opaque_user_id)
         return said
 
     def _find_view(self) -> ReportsImpressions | None:
-        """Return the view whose list has the object, and not one that the object only belongs to."""
+        """Return the view whose list has the object; None for what is part of another object."""
         view = self.context.get("view")
-        is_own = self.parent in (self.root, getattr(self.root, "child", None))
+        is_own = self.parent is self.root or self.parent is getattr(self.root, "child", None)
         return view if is_own and isinstance(view, ReportsImpressions) else None
 
 
 def _may_track(request: HttpRequest, collector: Collector) -> bool:
-    # Not for crawlers, prefetches and HEAD as well: a page that was fetched in advance may be shown.
+    # Also for prefetches, unlike an impression: a page that was fetched in advance may be shown.
     may: bool | None = collector.found.get("may_track")
     if may is None:
         may = collector.found["may_track"] = has_consent(request)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rest_framework.filters import SearchFilter
@@ -15,15 +16,8 @@ from django_topsort.fields import MAX_TEXT
 from django_topsort.tracking import track_impression
 
 if TYPE_CHECKING:
-    from rest_framework.generics import GenericAPIView
-    from rest_framework.mixins import ListModelMixin
     from rest_framework.request import Request
     from rest_framework.response import Response
-
-    class ListView(GenericAPIView[Any], ListModelMixin):  # what the mixin is put before
-        pass
-else:
-    ListView = object
 
 REPORTS = ("rendered", "seen")
 REPORTS_RULE = (
@@ -39,7 +33,7 @@ def find_bid(shown: object) -> str | None:
     return getattr(shown, "resolved_bid_id", None)
 
 
-class ReportsImpressions(ListView):
+class ReportsImpressions:
     """Put before a list view of Django REST framework, it reports what a list's page shows.
 
     ``class Products(ReportsImpressions, ListAPIView)``, and viewsets alike. After a list that
@@ -54,7 +48,7 @@ class ReportsImpressions(ListView):
 
     topsort_reports: ClassVar[Literal["rendered", "seen"]] = "rendered"
     topsort_placement: ClassVar[Mapping[str, Any]] = {}
-    _topsort_shown: list[Any] | None = None
+    _topsort_shown: deque[Any] | None = None
 
     def get_topsort_placement(self) -> Mapping[str, Any]:
         """Return the fields of the placement that all objects of the list share."""
@@ -70,9 +64,10 @@ class ReportsImpressions(ListView):
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the list, and report what it shows."""
-        shown = self._topsort_shown = []
+        shown: deque[Any] = deque()
+        self._topsort_shown = shown
         try:
-            response = super().list(request, *args, **kwargs)
+            response: Response = super().list(request, *args, **kwargs)  # type: ignore[misc]  # a mixin
         finally:
             self._topsort_shown = None  # what the browsable API serializes afterwards is not shown
         if shown and response.status_code < 300:
@@ -81,7 +76,7 @@ class ReportsImpressions(ListView):
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         """Return the serializer; that of a list notes which objects it is given to show."""
-        serializer: Any = super().get_serializer(*args, **kwargs)
+        serializer: Any = super().get_serializer(*args, **kwargs)  # type: ignore[misc]  # a mixin
         shown = self._topsort_shown
         if shown is not None and isinstance(serializer, ListSerializer):
             # Not the queryset: a ListSerializer may leave some out, and another look would query.
@@ -96,7 +91,7 @@ class ReportsImpressions(ListView):
             child.to_representation = represent_and_note
         return serializer
 
-    def _report_shown(self, request: Request, shown: list[Any]) -> None:
+    def _report_shown(self, request: Request, shown: Sequence[Any]) -> None:
         try:
             if self.topsort_reports not in REPORTS:
                 raise InvalidEvent("topsort_reports", self.topsort_reports, REPORTS_RULE)
@@ -119,12 +114,14 @@ class ReportsImpressions(ListView):
     def _find_page(self, request: Request) -> dict[str, Any]:
         """Return what the view knows of its page: which it is, how long, and what was searched."""
         found: dict[str, Any] = {}
-        paginator: Any = self.paginator
-        if isinstance(paginator, PageNumberPagination) and hasattr(paginator, "page"):
-            found["page"] = paginator.page.number
-            found["page_size"] = paginator.page.paginator.per_page
-        for backend in self.filter_backends:
-            if isinstance(backend, type) and issubclass(backend, SearchFilter):
+        view: Any = self
+        paginator = view.paginator
+        page = getattr(paginator, "page", None)  # None where the list is not paginated after all
+        if isinstance(paginator, PageNumberPagination) and page is not None:
+            found["page"] = page.number
+            found["page_size"] = page.paginator.per_page
+        for backend in view.filter_backends:
+            if issubclass(backend, SearchFilter):
                 # Anybody can search for more than a field may hold.
                 said = request.query_params.get(backend.search_param, "").strip()[:MAX_TEXT]
                 if said:

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection, transaction
 from django.http import HttpRequest
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
 from django.utils.functional import SimpleLazyObject
 from pytest_django import Settings
 
@@ -27,6 +27,7 @@ from django_topsort.purchases.buyers import (
 )
 from django_topsort.purchases.reader import OrderReader
 from django_topsort.purchases.snapshot import OrderSnapshot
+from django_topsort.shoppers import sign_shopper
 from tests.purchases.shapes import PLACED_AT
 from tests.shop.models import Order
 
@@ -416,3 +417,21 @@ def test_refusal_of_an_order_without_a_number_is_not_kept() -> None:
     remember_refusal("")
 
     assert not RememberedShopper.objects.exists()
+
+
+@override_settings(TOPSORT_USER_HEADER=True)
+def test_shopper_by_the_header_is_as_good_as_by_the_cookie() -> None:
+    buyer = get_request_buyer(visit(cookie=None, x_topsort_user=sign_shopper("app-user")))
+
+    assert buyer is not None
+    assert buyer.opaque_user_id == "app-user"
+    assert get_request_buyer(visit(cookie=None, x_topsort_user="forged")) is None
+
+
+@pytest.mark.django_db
+@override_settings(TOPSORT_USER_HEADER=True, TOPSORT_CONSENT=lambda request: False)
+def test_refusal_of_a_client_with_the_header_is_the_shoppers_own() -> None:
+    assert has_refused("1001", visit(cookie=None, x_topsort_user=sign_shopper("app-user")))
+    # A bank, whose server says nothing.
+    assert not has_refused("1001", visit(cookie=None))
+    assert not has_refused("1001", visit(cookie=None, x_topsort_user="forged"))

@@ -1,0 +1,104 @@
+"""From bodies to what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_topsort.browser.reading import Unreadable, UnreadableBody, is_deep, read_body
+from django_topsort.browser.shapes import SentImpression
+from tests.browser.sending import build_impression, encode
+
+
+def refuse(body: bytes) -> tuple[int, str]:
+    with pytest.raises(UnreadableBody) as caught:
+        read_body(body)
+    return caught.value.status, caught.value.err_code
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"clicks": []}', b'{"clicks": null, "pageviews": []}'])
+def test_body_without_events_is_an_empty_request(body: bytes) -> None:
+    assert refuse(body) == (400, "empty_request")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"clicks": [}',
+        b'{"clicks": NaN}',
+        b'{"clicks": "\xff"}',
+        b"clicks=1",
+        b"[" * 60_000,
+        b"[" * 30_000 + b"]" * 30_000,
+        b'{"clicks":' * 500 + b"1" + b"}" * 500,
+    ],
+)
+def test_body_that_is_no_json_or_too_deep_is_refused(body: bytes) -> None:
+    assert refuse(body) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"3", b'"clicks"', b"null", b'{"events": []}', b'{"a": 1}']
+)
+def test_body_that_is_no_object_with_a_known_key_is_refused(body: bytes) -> None:
+    assert refuse(body) == (400, "bad_request")
+
+
+def test_body_with_more_than_a_thousand_events_is_refused() -> None:
+    assert len(read_body(encode(clicks=[{}] * 1000))["clicks"]) == 1000
+    assert refuse(encode(clicks=[{}] * 1001)) == (413, "bad_request")
+    assert refuse(encode(clicks=[{}] * 600, impressions=[3] * 600)) == (413, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("body", "deep"),
+    [
+        (b'{"a": [[], {}, [{"b": []}]]}', False),
+        (b"[" * 16 + b"]" * 16, False),
+        (b"[" * 33 + b"]" * 33, True),
+        (b'{"a":' * 33 + b"1" + b"}" * 33, True),
+        (b'{"a": "' + b"[" * 100 + b'"}', False),
+        (b'{"a": "\\"' + b"[" * 100 + b'"}', False),
+        (b'{"a": "\\\\"' + b"[" * 100 + b"]" * 100 + b"}", True),
+        (b"[}", True),
+    ],
+)
+def test_depth_is_that_outside_of_texts(body: bytes, deep: bool) -> None:
+    assert is_deep(body) is deep
+
+
+def test_half_an_emoji_costs_its_own_event_alone() -> None:
+    broken = build_impression(placement={"path": "/", "searchQuery": "boots \ud83d"})
+    first, second = read_body(encode(impressions=[broken, build_impression()]))["impressions"]
+
+    assert isinstance(first, Unreadable)
+    assert isinstance(second, SentImpression)
+
+
+def test_numbers_that_nobody_can_hold_cost_their_own_event_alone() -> None:
+    numbers = [b"1" * 5000, b"1e99999999999999999999", b"-1e400"]
+    for number in numbers:
+        body = b'{"impressions": [{"placement": {"path": "/", "position": %s}}, %s]}'
+        good = encode(x=build_impression())[6:-1]
+        first, second = read_body(body % (number, good))["impressions"]
+
+        assert isinstance(first, Unreadable)
+        assert isinstance(second, SentImpression)
+
+
+def test_byte_order_mark_is_read_over() -> None:
+    body = b"\xef\xbb\xbf" + encode(impressions=[build_impression()])
+
+    assert isinstance(read_body(body)["impressions"][0], SentImpression)
+
+
+def test_unknown_keys_are_left_out_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "django_topsort")
+    event = build_impression(secret="mine", placement={"path": "/", "slot": 7})
+    for _ in range(3):
+        (sent,) = read_body(encode(impressions=[event], session="mine"))["impressions"]
+        assert isinstance(sent, SentImpression)
+
+    lines = [line.getMessage() for line in caplog.records]
+    assert lines == ["unknown keys left out of body,impressions,placement"]
