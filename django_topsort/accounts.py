@@ -114,12 +114,12 @@ class Accounts:
         for event in events:
             self.count_dropped(event.kind, 1, reason)
 
-    def count_refused(self, kind: str, reason: str) -> None:
+    def count_refused(self, kind: str, reason: str, count: int = 1) -> None:
         """Count what could not become an event at all: recorded and dropped in one."""
         self._mind_fork()
         with self._lock:
-            self._recorded[kind] += 1
-            self._add_dropped(kind, 1, reason)
+            self._recorded[kind] += count
+            self._add_dropped(kind, count, reason)
 
     def get_counts(self) -> dict[str, dict[str, Any]]:
         """Return by kind how many were recorded, delivered, rejected and dropped, and wait.

@@ -1,0 +1,49 @@
+"""Paths of pages, as browsers tell them."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from django_topsort.fields import MAX_TEXT
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+
+
+def clean_path(path: str) -> str:
+    """Return the path alone, of what may be a whole address or have a query string.
+
+    A query string may hold search texts and e-mail addresses. What a hash router has for a path
+    (``#/shoes``) is one.
+    """
+    if path.startswith("#/"):
+        return "#" + _cut(path[1:])
+    if match := ORIGIN.match(path):
+        path = path[match.end() :]
+    return _cut(path) or "/"
+
+
+def is_clean(path: str) -> bool:
+    """Whether ``clean_path`` would return ``path`` itself."""
+    return "?" not in path and "#" not in path and "://" not in path
+
+
+def get_referer_path(request: HttpRequest) -> str | None:
+    """Return the path of the page that sends this request, None where it does not say it.
+
+    A page of another host says no more than its host.
+    """
+    with suppress(Exception):  # an address that is none, or a host that Django refuses
+        parts = urlsplit(request.META.get("HTTP_REFERER", ""))
+        if parts.netloc.lower() == request.get_host().lower():
+            return parts.path[:MAX_TEXT] or "/"
+    return None
+
+
+def _cut(path: str) -> str:
+    return re.split(r"[?#]", path, maxsplit=1)[0]
