@@ -83,6 +83,7 @@ class Browser:
         *,
         head: str = "",
         endpoint: str = "",
+        script: str = "topsort.js",
         tags: int = 1,
         **attributes: str,
     ) -> None:
@@ -94,7 +95,7 @@ class Browser:
         pages[address] = (
             f"<!doctype html><meta charset=utf-8><title>{address}</title>"
             f"<style nonce={NONCE}>{STYLE}</style><script nonce={NONCE}>{LISTEN}</script>{head}"
-            + f"<script src=/static/topsort.js defer {text}></script>" * tags
+            + f"<script src=/static/{script} defer {text}></script>" * tags
             + f"<body>{body}"
         )
 
