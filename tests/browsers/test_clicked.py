@@ -78,7 +78,6 @@ def test_impression_is_not_reported_again_after_a_click(browser: Browser) -> Non
         (MouseButton.MIDDLE, "link", True),
         (MouseButton.MIDDLE, "text", False),
         (MouseButton.RIGHT, "link", False),
-        (MouseButton.BACK, "text", False),
     ],
 )
 def test_buttons_of_a_mouse(
