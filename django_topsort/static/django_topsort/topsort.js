@@ -133,8 +133,8 @@ const read = ({ dataset: d }) => {
   if (component) placement.path = placement.path.replace(/\/*$/, "/" + component);
   const event = { ...parse(d.tsFields), placement };
   const entity = { type, id };
-  const inherits = id && d.tsResolvedBid === "inherit";
-  const bid = inherits ? getBanner().bid : d.tsResolvedBid;
+  const inherits = d.tsResolvedBid === "inherit";
+  const bid = inherits ? id && getBanner().bid : d.tsResolvedBid;
   if (!bid) event.entity = entity;
   else event.resolvedBidId = bid;
   if (bid && inherits) event.additionalAttribution = entity;
@@ -205,9 +205,10 @@ const consider = guard((el) => {
     return reportOnce("purchases", items && { items }, el);
   }
   observer.observe(el);
-  const event = read(el);
-  const banner = getBanner();
-  if (tsAction === "landing" && event.additionalAttribution && !banner.landed) {
+  if (tsAction === "landing") {
+    const event = read(el);
+    const banner = getBanner();
+    if (!event.additionalAttribution || banner.landed) return;
     put(BANNER, { ...banner, landed: true });
     report("clicks", event, el);
   }
@@ -218,7 +219,7 @@ const scan = (root, work) => {
   root.querySelectorAll?.(TAGGED).forEach(work);
 };
 
-let lastClick = 0;
+let lastClick = -400;
 
 const handleClick = ({ target, button, isTrusted, timeStamp }) => {
   const el = target.closest(TAGGED);
