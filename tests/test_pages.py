@@ -12,10 +12,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template import engines
 from django.template.response import TemplateResponse
-from django.test import AsyncClient, Client, override_settings
+from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import include, path
 from django.views.decorators.cache import cache_control, cache_page
+from rest_framework.request import Request
 
+from django_topsort.attributes import build_attrs
 from django_topsort.bids import read_bid
 from django_topsort.exceptions import InvalidToken
 from django_topsort.tracking import track_pageview
@@ -240,6 +242,14 @@ def test_fragment_of_organic_products_is_fine() -> None:
 
     assert pages[0].content == pages[1].content
     assert not any(map(is_private, pages))
+
+
+def test_page_that_rest_framework_renders_is_kept_for_its_shopper_too() -> None:
+    request = Request(RequestFactory().get("/", headers=BROWSER))
+
+    build_attrs(request, "7", resolved_bid_id="bid")  # type: ignore[arg-type]
+
+    assert request._request._cache_update_cache is False
 
 
 def test_page_that_asked_for_the_shopper_is_private(client: Client) -> None:
