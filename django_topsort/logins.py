@@ -1,4 +1,4 @@
-"""Guests who log in: that the cookie's id and the customer's are one shopper's."""
+"""Guests who log in: that the id that they brought and the customer's are one shopper's."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def link_user(request: HttpRequest | None, user: Any) -> None:
     """Report, once and in the background, who the guest is who has just logged in as ``user``.
 
-    Only while ``TOPSORT_LINK_USERS`` holds, and of a client that brought the cookie. Not without
-    consent; nor of staff, who log in where shoppers were. Never raises.
+    Only while ``TOPSORT_LINK_USERS`` holds, and of a client that brought the cookie or our header.
+    Not without consent; nor of staff, who log in where shoppers were. Never raises.
     """
     if topsort_settings.TOPSORT_LINK_USERS is not True or request is None:
         return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -254,6 +256,17 @@ def test_click_costs_one_call_and_its_repeat_two() -> None:
 
     split(click())
     assert ReportingCache.calls[1:] == ["add", "get"]
+
+
+def test_click_that_comes_twice_at_once_counts_once() -> None:
+    start = threading.Barrier(8)
+
+    def report(_: int) -> int:
+        start.wait(10)
+        return len(split(click())[0])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(report, range(8))) == 1
 
 
 def test_keys_fit_into_any_cache_and_show_nothing() -> None:

@@ -68,7 +68,7 @@ class Builder:
         if isinstance(sent, Unreadable):
             raise sent.error
         if isinstance(sent, SentClick):
-            return Click(click_type=sent.click_type, **self._read_interaction(kind, sent))  # type: ignore[arg-type]  # Click refuses it
+            return Click(click_type=sent.click_type, **self._read_interaction(kind, sent))
         if isinstance(sent, SentImpression):
             return Impression(**self._read_interaction(kind, sent))
         facts = self._read_event(kind, sent)
@@ -107,8 +107,8 @@ class Builder:
         facts["placement"] = self._read_placement(sent.placement)
         facts["page"] = sent.page
         facts["object"] = sent.object
-        facts["external_campaign_id"] = sent.external_campaign_id
-        facts["external_vendor_id"] = sent.external_vendor_id
+        facts["external_campaign_id"] = sent.external_campaign_id or None
+        facts["external_vendor_id"] = sent.external_vendor_id or None
         return facts
 
     def _read_placement(self, placement: Placement | None) -> Placement | None:

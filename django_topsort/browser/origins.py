@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from django.utils.cache import patch_vary_headers
+
 from django_topsort.conf import topsort_settings
 
 if TYPE_CHECKING:
@@ -46,8 +48,7 @@ def allow_reading(request: HttpRequest, response: HttpResponse) -> None:
     """Let a page of an allowed origin read the answer, or it would take it for a failure."""
     if not topsort_settings.TOPSORT_ALLOWED_ORIGINS:
         return
-    vary = response.get("Vary")
-    response["Vary"] = f"{vary}, Origin" if vary else "Origin"
+    patch_vary_headers(response, ["Origin"])
     origin = request.META.get("HTTP_ORIGIN", "")
     if not (origin and is_allowed_origin(origin)):
         return

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from django_topsort.fields import MAX_TEXT
+from django_topsort.visits import UNESCAPED
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -41,7 +42,8 @@ def get_referer_path(request: HttpRequest) -> str | None:
     with suppress(Exception):  # an address that is none, or a host that Django refuses
         parts = urlsplit(request.META.get("HTTP_REFERER", ""))
         if parts.netloc.lower() == request.get_host().lower():
-            return parts.path[:MAX_TEXT] or "/"
+            # As browsers write it; others may send letters beyond ASCII as they are.
+            return quote(parts.path, safe=f"%{UNESCAPED}", errors="replace")[:MAX_TEXT] or "/"
     return None
 
 

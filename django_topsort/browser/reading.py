@@ -135,6 +135,10 @@ def _read_event(kind: str, content: Any, repairs: Repairs) -> Sent:
         return msgspec.convert(repairs.repair(kind, content), SENT_CLASSES[kind])
     except msgspec.MsgspecError as error:
         return Unreadable(content.get("id"), error)
+    except UnicodeError:
+        # Half an emoji, where there should be no text at all.
+        refusal = RefusedEvent("bad_request", "event: it has text that UTF-8 cannot encode")
+        return Unreadable(content.get("id"), refusal)
 
 
 def _read_number(text: str) -> Decimal | str:

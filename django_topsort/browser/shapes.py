@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from django_topsort.fields import ClickType  # noqa: TC001 - as below
 from django_topsort.parts import (  # noqa: TC001 - msgspec reads the annotations
     Entity,
     InteractionObject,
@@ -55,7 +56,7 @@ class SentImpression(SentEvent, kw_only=True):
 class SentClick(SentImpression, kw_only=True):
     """Something was clicked."""
 
-    click_type: str | None = None
+    click_type: ClickType | None = None
 
 
 class SentPurchase(SentEvent, kw_only=True):

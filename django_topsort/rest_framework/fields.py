@@ -98,7 +98,7 @@ class TopsortField(serializers.Field[Any, Any, Any, Any]):
         if bid is None and entity is None:
             return None
         # It is checked as an event is, so that a client is given nothing that would be refused.
-        event = Impression(opaque_user_id="-", entity=entity, resolved_bid_id=bid)
+        event = Impression(id="-", opaque_user_id="-", entity=entity, resolved_bid_id=bid)
         said: dict[str, Any] = {}
         if event.entity is not None:
             said["entity"] = msgspec.to_builtins(event.entity)

@@ -14,9 +14,10 @@ from django.test import override_settings
 from django_topsort.accounts import accounts
 from django_topsort.backends.locmem import outbox
 from django_topsort.bids import sign_bid
-from django_topsort.browser.intake import Intake, take_events
+from django_topsort.browser.intake import Intake, find_shopper, take_events
 from django_topsort.browser.refusals import MAX_NAMED
 from django_topsort.events import Click, Impression
+from django_topsort.facts import get_collector
 from django_topsort.middleware import TopsortMiddleware
 from django_topsort.outbox.models import OutboxEvent
 from tests.browser.sending import (
@@ -283,6 +284,7 @@ def test_bid_signed_for_the_guest_counts_after_the_login() -> None:
         (sign_bid("bid-1", "shopper-1"), "stale_bid", {"TOPSORT_CLICK_MAX_AGE": -1}),
         ("bid-1", "unsigned_bid", {"TOPSORT_REQUIRE_SIGNED_BIDS": True}),
     ],
+    ids=["altered", "made-up", "foreign", "stale", "unsigned"],
 )
 def test_bid_that_does_not_count_is_named_and_counted(
     bid: str, reason: str, settings: dict[str, Any], drops: list[tuple[str, str, int]]
@@ -386,6 +388,20 @@ def test_body_that_brings_nothing_is_said_in_the_log(caplog: pytest.LogCaptureFi
         (400, "empty_request"),
     ]
     assert len(caplog.records) == 3
+
+
+def test_shopper_is_found_once_and_not_made() -> None:
+    request, guest = build_request(), build_request(cookie="")
+    collector, own = get_collector(request), get_collector(guest)
+
+    first = find_shopper(request, collector)
+    assert first is not None
+    assert first.opaque_user_id == "shopper-1"
+    assert find_shopper(request, collector) is first
+    assert find_shopper(guest, own) is None
+    assert "shopper" not in own.found
+    take(guest, impressions=[build_impression()])
+    assert find_shopper(guest, own) is None
 
 
 def test_handler_of_logs_that_raises_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,8 @@ def test_path_is_without_address_and_query(given: str, wanted: str) -> None:
     [
         ("http://testserver/shoes/?q=1", "/shoes/"),
         ("https://TESTSERVER", "/"),
+        ("http://testserver/gr%C3%B6%C3%9Fe/", "/gr%C3%B6%C3%9Fe/"),
+        ("http://testserver/größe/\ud800", "/gr%C3%B6%C3%9Fe/%3F"),
         ("http://testserver/" + "x" * 3000, "/" + "x" * 2047),
         ("http://other.example/shoes/", None),
         ("http://[testserver/", None),

@@ -48,6 +48,7 @@ def test_body_that_is_no_object_with_a_known_key_is_refused(body: bytes) -> None
 def test_body_with_more_than_a_thousand_events_is_refused() -> None:
     assert len(read_body(encode(clicks=[{}] * 1000))["clicks"]) == 1000
     assert refuse(encode(clicks=[{}] * 1001)) == (413, "bad_request")
+    assert refuse(encode(clicks=[3] * 1001)) == (413, "bad_request")
     assert refuse(encode(clicks=[{}] * 600, impressions=[3] * 600)) == (413, "bad_request")
 
 
@@ -69,11 +70,12 @@ def test_depth_is_that_outside_of_texts(body: bytes, deep: bool) -> None:
 
 
 def test_half_an_emoji_costs_its_own_event_alone() -> None:
-    broken = build_impression(placement={"path": "/", "searchQuery": "boots \ud83d"})
-    first, second = read_body(encode(impressions=[broken, build_impression()]))["impressions"]
+    for placement in ({"path": "/", "searchQuery": "boots \ud83d"}, "boots \ud83d"):
+        broken = build_impression(placement=placement)
+        first, second = read_body(encode(impressions=[broken, build_impression()]))["impressions"]
 
-    assert isinstance(first, Unreadable)
-    assert isinstance(second, SentImpression)
+        assert isinstance(first, Unreadable)
+        assert isinstance(second, SentImpression)
 
 
 def test_numbers_that_nobody_can_hold_cost_their_own_event_alone() -> None:

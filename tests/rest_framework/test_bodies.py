@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from io import BytesIO
 from threading import Thread
 from typing import Any
 
@@ -19,6 +20,16 @@ from django_topsort.rest_framework.bodies import TooLarge, get_max_size, read_bo
 from tests.browser.sending import URL, build_impression, encode
 
 BODY = encode(impressions=[build_impression()])
+
+
+class Endless(BytesIO):
+    def read(self, size: int | None = -1, /) -> bytes:
+        return b"x" * (size or 0)
+
+
+class Leaving(BytesIO):
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise UnreadablePostError("connection reset")
 
 
 def build(body: bytes, **meta: Any) -> HttpRequest:
@@ -47,7 +58,7 @@ def test_body_that_says_it_is_too_large_is_not_read(said: str) -> None:
 def test_body_that_does_not_say_how_large_it_is_is_read_to_the_limit(said: str) -> None:
     request = build(b"x")
     request.META["CONTENT_LENGTH"] = said
-    request._stream.read = lambda size: b"x" * size  # type: ignore[attr-defined]
+    request._stream = Endless()
 
     with pytest.raises(TooLarge):
         read_bounded(request)
@@ -61,13 +72,8 @@ def test_body_that_a_middleware_has_read_is_there_all_the_same() -> None:
 
 
 def test_client_that_leaves_is_no_error_of_the_shops() -> None:
-    class Leaving:
-        def read(self, size: int) -> bytes:
-            raise UnreadablePostError("connection reset")
-
     request = build(b"x", CONTENT_LENGTH="100")
-    request._stream = Leaving()  # type: ignore[attr-defined]
-
+    request._stream = Leaving()
     with pytest.raises(ParseError):
         read_bounded(request)
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+from django.test import RequestFactory
 
+from django_topsort.backends.locmem import outbox
 from django_topsort.events import EVENT_KINDS
 from django_topsort.rest_framework.schema import EventsViewExtension, build_body_schema
 from django_topsort.rest_framework.views import EventsView
@@ -73,5 +75,9 @@ def test_view_that_is_described_does_what_it_did() -> None:
     extension: Any = EventsViewExtension.get_match(EventsView.as_view())
     described = extension.view_replacement()
 
+    request = RequestFactory().post("/", encode(impressions=[build_impression()]), "text/plain")
+
+    assert described.as_view()(request).status_code == 204
+    assert len(outbox) == 1
     assert issubclass(described, EventsView)
     assert described.http_method_names == EventsView.http_method_names

@@ -115,7 +115,12 @@ def test_cache_that_fails_lets_everything_through(name: str) -> None:
 def test_names_in_the_cache_are_short_and_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     keys: list[str] = []
     add = cache.add
-    monkeypatch.setattr(cache, "add", lambda key, *a, **k: keys.append(key) or add(key, *a, **k))
+
+    def note(key: str, *args: Any, **kwargs: Any) -> bool:
+        keys.append(key)
+        return bool(add(key, *args, **kwargs))
+
+    monkeypatch.setattr(cache, "add", note)
     post("shopper-1" * 7)
 
     assert len(keys) == 2

@@ -42,19 +42,16 @@ STRANGE = {
     "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.AcceptHeaderVersioning",
     "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"],
     "DEFAULT_METADATA_CLASS": "rest_framework.metadata.SimpleMetadata",
-    "EXCEPTION_HANDLER": "tests.rest_framework.test_views.raise_it",
+    "EXCEPTION_HANDLER": "tests.there.is_none",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": "format",
 }
 
 
-def raise_it(*args: Any) -> Any:
-    raise RuntimeError("the project's own exception handler")
-
-
 def name_user(request: HttpRequest) -> str | None:
     user: Any = getattr(request, "user", None)
-    return f"user-{user.pk}" if user is not None and user.is_authenticated else None
+    is_known = user is not None and user.is_authenticated
+    return f"user-{user.pk}" if is_known else None
 
 
 def raise_in_hook(request: HttpRequest) -> str:
@@ -97,7 +94,8 @@ def client() -> Client:
 def post(client: Client, body: bytes = BODY, url: str = URL, **headers: str) -> HttpResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     content_type = named.pop("content-type", "application/json")
-    response: Any = client.post(url, body, content_type=content_type, headers=named)
+    answer: Any = client.post(url, body, content_type=content_type, headers=named)
+    response: HttpResponse = answer
     return response
 
 
@@ -193,7 +191,7 @@ def test_body_without_events_is_refused(client: Client, body: bytes) -> None:
 def test_page_of_another_site_is_refused(
     client: Client, headers: dict[str, str], is_taken: bool
 ) -> None:
-    response = post(client, **headers)
+    response = post(client, BODY, URL, **headers)
 
     assert len(outbox) == is_taken
     if not is_taken:
