@@ -178,17 +178,16 @@ const isSeen = ({ target, boundingClientRect: box, intersectionRect: part }) => 
   );
 };
 
-const observer = new IntersectionObserver(guard((entries) => {
-  for (const entry of entries) {
-    const { target, time } = entry;
-    const since = isSeen(entry) && (watched.get(target) || time);
-    if (since && time - since >= tsSeconds * 1000) reportSeen(target);
-    else if (entry.isIntersecting) {
-      watched.set(target, since);
-      setTimeout(look, 100, target);
-    } else watched.delete(target);
-  }
-}));
+const check = guard((entry) => {
+  const { target, time } = entry;
+  const since = isSeen(entry) && (watched.get(target) || time);
+  if (since && time - since >= tsSeconds * 1000) reportSeen(target);
+  else if (entry.isIntersecting) {
+    watched.set(target, since);
+    setTimeout(look, 100, target);
+  } else watched.delete(target);
+});
+const observer = new IntersectionObserver((entries) => entries.forEach(check));
 
 // An observer hears of geometry alone; begun anew it tells all.
 const look = (el) => {
