@@ -30,7 +30,9 @@ def test_browser_reports_to_the_real_endpoint(browser: Browser) -> None:
 
     by_kind = {type(event): event for event in locmem.outbox}
     impressions = [event for event in locmem.outbox if isinstance(event, Impression)]
-    assert {event.entity.id if event.entity else event.resolved_bid_id for event in impressions} == {
+    assert {
+        event.entity.id if event.entity else event.resolved_bid_id for event in impressions
+    } == {
         "p-1",
         "bid-2",
     }
