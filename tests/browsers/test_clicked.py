@@ -80,9 +80,7 @@ def test_impression_is_not_reported_again_after_a_click(browser: Browser) -> Non
         (MouseButton.RIGHT, "link", False),
     ],
 )
-def test_buttons_of_a_mouse(
-    browser: Browser, button: str, inside: str, is_reported: bool
-) -> None:
+def test_buttons_of_a_mouse(browser: Browser, button: str, inside: str, is_reported: bool) -> None:
     browser.open(
         "<div id=p-1 class=card data-ts-product=p-1><p id=text>text</p>"
         f"<a id=link href='/other'>link</a></div>{STAY}"

@@ -1,4 +1,4 @@
-"""From the page to the endpoint: batches, beacons, and what becomes of them when nothing gets through."""
+"""From the page to the endpoint: batches, beacons, and what is left when nothing gets through."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_what_could_not_be_sent_is_sent_by_the_next_page(browser: Browser) -> No
     browser.open("", **QUIET)
     report(browser, "clicks")
     wait_until(lambda: browser.recorder.requests, "a request")
-    wait_until(lambda: browser.get_kept(), "it is kept")
+    wait_until(browser.get_kept, "it is kept")
     browser.run("return topsort.flush()")
     report(browser, "impressions")
 

@@ -54,7 +54,9 @@ def test_purchase_is_reported_once(browser: Browser) -> None:
     browser.open(f"<p id=bought data-ts-action=purchase data-ts-items='{ITEMS}'>thanks</p>")
     browser.wait_for("purchases", 1)
 
-    browser.run("arguments[0].dataset.tsItems = arguments[0].dataset.tsItems", browser.find("bought"))
+    browser.run(
+        "arguments[0].dataset.tsItems = arguments[0].dataset.tsItems", browser.find("bought")
+    )
     browser.find("bought").click()
     browser.run(f"document.body.insertAdjacentHTML('beforeend', `{CONTROL}`)")
     browser.wait_for_said("impressions", "control")

@@ -18,7 +18,7 @@ def test_browser_reports_to_the_real_endpoint(browser: Browser) -> None:
     browser.write("other", "other")
     browser.open(
         card("p-1", placement='{"position": 1, "component": "carousel"}')
-        + f"<div id=p-2 class=card data-ts-product=p-2 data-ts-resolved-bid=bid-2>"
+        + "<div id=p-2 class=card data-ts-product=p-2 data-ts-resolved-bid=bid-2>"
         "<a id=link href='/other'>p-2</a></div>",
         endpoint=ENDPOINT,
         page='{"type": "category", "pageId": "kitchen"}',
@@ -30,7 +30,9 @@ def test_browser_reports_to_the_real_endpoint(browser: Browser) -> None:
 
     by_kind = {type(event): event for event in locmem.outbox}
     impressions = [event for event in locmem.outbox if isinstance(event, Impression)]
-    assert {event.entity.id if event.entity else event.resolved_bid_id for event in impressions} == {
+    assert {
+        event.entity.id if event.entity else event.resolved_bid_id for event in impressions
+    } == {
         "p-1",
         "bid-2",
     }
