@@ -5,7 +5,7 @@ A page with what is meant for one visitor must not be kept for the next one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.urls import NoReverseMatch, reverse
 
@@ -46,7 +46,8 @@ def keep_for_one(request: HttpRequest, collector: Collector) -> None:
         collector.found["is_one_visitors"] = True
         # Django's own mark, on its own request and not on REST framework's. The header would come
         # too late where ours is the first middleware.
-        getattr(request, "_request", request)._cache_update_cache = False
+        own: Any = getattr(request, "_request", request)
+        own._cache_update_cache = False
 
 
 def get_click_prefix(collector: Collector) -> str:

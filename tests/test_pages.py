@@ -249,7 +249,7 @@ def test_page_that_rest_framework_renders_is_kept_for_its_shopper_too() -> None:
 
     build_attrs(request, "7", resolved_bid_id="bid")  # type: ignore[arg-type]
 
-    assert request._request._cache_update_cache is False  # type: ignore[attr-defined]
+    assert request._request._cache_update_cache is False
 
 
 def test_page_that_asked_for_the_shopper_is_private(client: Client) -> None:
