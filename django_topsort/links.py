@@ -11,7 +11,7 @@ from django_topsort.delivery import leave_out, refuse
 from django_topsort.events import Click
 from django_topsort.exceptions import InvalidEvent, InvalidToken
 from django_topsort.facts import get_collector, get_request_shopper, is_ignored
-from django_topsort.pages import get_click_prefix
+from django_topsort.pages import get_click_prefix, keep_for_one
 from django_topsort.shoppers import has_consent
 from django_topsort.tracking import build_click, track_click
 from django_topsort.traffic import count_clicks, split_repeats
@@ -54,6 +54,8 @@ def build_click_url(
         click = build_click(request, collector, product, {**fields, **REQUEST_FIELDS})
         if click is None:
             return text
+        if click.resolved_bid_id is not None:
+            keep_for_one(request, collector)  # a bid is won for one shopper
         content = msgspec.to_builtins(click)
         for name in ("id", "opaqueUserId", "occurredAt"):
             del content[name]

@@ -5,7 +5,7 @@ A page with what is meant for one visitor must not be kept for the next one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.urls import NoReverseMatch, reverse
 
@@ -44,8 +44,10 @@ def keep_for_one(request: HttpRequest, collector: Collector) -> None:
     """Let no cache keep the page for others: neither Django's own nor, by the middleware, any."""
     if "is_one_visitors" not in collector.found:
         collector.found["is_one_visitors"] = True
-        # Django's own mark. The header would come too late where ours is the first middleware.
-        request._cache_update_cache = False  # type: ignore[attr-defined]
+        # Django's own mark, on its own request and not on REST framework's. The header would come
+        # too late where ours is the first middleware.
+        own: Any = getattr(request, "_request", request)
+        own._cache_update_cache = False
 
 
 def get_click_prefix(collector: Collector) -> str:

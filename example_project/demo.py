@@ -12,13 +12,16 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from walkthrough.browser import PlainBrowser
+from walkthrough.browser import Browser, PlainBrowser
 from walkthrough.exceptions import DemoError
 from walkthrough.servers import Site, serve_site
 from walkthrough.shoppers import OpenBrowser, visit_as_customer, visit_as_guest
 from walkthrough.verdict import build_table, build_verdict, wait_for_events
+
+SHOPPERS = (visit_as_guest, visit_as_customer)
 
 
 def main() -> int:
@@ -54,8 +57,16 @@ def get_chromium() -> OpenBrowser:
 def walk(site: Site, open_browser: OpenBrowser) -> None:
     """Send the shoppers through the shop; show what Topsort heard of all that they did."""
     print("A guest searches, clicks and buys; then a customer does ...", flush=True)
-    visits = [visit(site.shop_url, open_browser) for visit in (visit_as_guest, visit_as_customer)]
-    received = wait_for_events(site.api_url, visits)
+    with ExitStack() as stack:
+
+        def open_and_close_later(user_agent: str) -> Browser:
+            browser = open_browser(user_agent)
+            stack.callback(browser.close)
+            return browser
+
+        visits = [visit(site.shop_url, open_and_close_later) for visit in SHOPPERS]
+        # Before they leave: a browser may still say something of the last page.
+        received = wait_for_events(site.api_url, visits)
     well, verdict = build_verdict(received, visits)
     print(f"\n{build_table(received, visits)}\n\n{verdict}", flush=True)
     if not well:

@@ -310,8 +310,9 @@ def test_bid_makes_the_page_one_shoppers_own(request_: HttpRequest) -> None:
     build_attrs(request_, "7")
     assert not hasattr(request_, "_cache_update_cache")
 
-    build_attrs(request_, "7", resolved_bid_id=BID)
-    assert request_._cache_update_cache is False  # type: ignore[attr-defined]
+    for bid in (BID, "another"):
+        build_attrs(request_, "7", resolved_bid_id=bid)
+        assert request_._cache_update_cache is False  # type: ignore[attr-defined]
 
 
 HOSTILE = [

@@ -12,10 +12,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template import engines
 from django.template.response import TemplateResponse
-from django.test import AsyncClient, Client, override_settings
+from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import include, path
 from django.views.decorators.cache import cache_control, cache_page
+from rest_framework.request import Request
 
+from django_topsort.attributes import build_attrs
 from django_topsort.bids import read_bid
 from django_topsort.exceptions import InvalidToken
 from django_topsort.tracking import track_pageview
@@ -28,8 +30,9 @@ CRAWLER = {"user-agent": "Googlebot/2.1 (+http://www.google.com/bot.html)"}
 
 ORGANIC = "{% topsort_script 'home' %}<li {% topsort_attrs '7' position=1 %}></li>"
 SPONSORED = ORGANIC + "<li {% topsort_attrs '8' resolved_bid_id=bid %}></li>"
+LINKED = "<a href='{% topsort_click_url '/8/' '8' resolved_bid_id=bid %}'></a>"
 FRAGMENT = "{% load cache %}{% cache 500 cards %}" + SPONSORED + "{% endcache %}"
-PAGES = {"organic": ORGANIC, "sponsored": SPONSORED, "fragment": FRAGMENT}
+PAGES = {"organic": ORGANIC, "sponsored": SPONSORED, "linked": LINKED, "fragment": FRAGMENT}
 
 
 class Auctions:
@@ -166,6 +169,15 @@ def test_djangos_cache_keeps_no_page_with_a_bid(order: str, way: str) -> None:
 
 
 @in_both_orders
+def test_djangos_cache_keeps_no_click_link_with_a_bid(order: str) -> None:
+    with override_settings(MIDDLEWARE=ORDERS[order]):
+        pages = [Client(headers=BROWSER).get("/linked/") for _ in range(2)]
+
+    assert pages[0].content != pages[1].content
+    assert all(map(is_private, pages))
+
+
+@in_both_orders
 @pytest.mark.parametrize("way", ["", "late/"])
 def test_djangos_cache_keeps_organic_pages(order: str, way: str) -> None:
     with override_settings(MIDDLEWARE=ORDERS[order]):
@@ -240,6 +252,14 @@ def test_fragment_of_organic_products_is_fine() -> None:
 
     assert pages[0].content == pages[1].content
     assert not any(map(is_private, pages))
+
+
+def test_page_that_rest_framework_renders_is_kept_for_its_shopper_too() -> None:
+    own: Any = RequestFactory().get("/", headers=BROWSER)
+
+    build_attrs(Request(own), "7", resolved_bid_id="bid")
+
+    assert own._cache_update_cache is False
 
 
 def test_page_that_asked_for_the_shopper_is_private(client: Client) -> None:

@@ -250,6 +250,7 @@ def test_nonce_of_djangos_own_middleware(
     csp.get_nonce = lambda request: LazyNonce(lambda: f"for {request.path}")
     monkeypatch.setitem(sys.modules, "django.middleware.csp", csp)
 
+    assert not csp.get_nonce(request_)
     assert read(build_script(request_))["nonce"] == "for /shoes/"
 
 

@@ -22,20 +22,22 @@ class ReceivedEvent(dict[str, Any]):
     """An event that was taken: the JSON object as it came, prices as ``Decimal`` or ``int``.
 
     ``kind`` is the array in which it came (``"impressions"``, ``"clicks"``, ``"purchases"`` or
-    ``"pageviews"``), ``time`` when.
+    ``"pageviews"``), ``time`` when, and ``request_number`` with which request.
     """
 
-    def __init__(self, kind: str, event: dict[str, Any], time: datetime) -> None:
+    def __init__(self, kind: str, event: dict[str, Any], request: ReceivedRequest) -> None:
         super().__init__(event)
         self.kind = kind
-        self.time = time
+        self.time = request.time
+        self.request_number = request.number
 
 
 @dataclass(kw_only=True, eq=False)
 class ReceivedRequest:
     """A request that came, from its arrival on, and how it was answered.
 
-    ``connection`` numbers the TCP connections from 1, and ``nth`` the requests of one connection.
+    ``connection`` numbers the TCP connections from 1, ``nth`` the requests of one connection, and
+    ``number`` all requests.
     ``status`` is None as long as it was not answered, or if it never is; ``verdict`` says why it
     was answered so. ``taken`` says how many events of each kind were recorded from it, without
     those that were known already.
@@ -47,6 +49,7 @@ class ReceivedRequest:
     path: str
     headers: Message
     body: bytes
+    number: int = 0
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     status: int | None = None
     verdict: str = NOT_ANSWERED
@@ -90,6 +93,7 @@ class Ledger:
         with self._changed:
             self.requests.append(request)
             self.requests_count += 1
+            request.number = self.requests_count
             self._body_bytes += len(request.body)
             while len(self.requests) > self._keep or (
                 self._body_bytes > KEEP_BYTES and len(self.requests) > 1
@@ -116,7 +120,7 @@ class Ledger:
                     continue
                 if len(self._known) > 10 * self._keep:
                     del self._known[next(iter(self._known))]
-                self.events.append(ReceivedEvent(kind, event, request.time))
+                self.events.append(ReceivedEvent(kind, event, request))
                 self.counts[kind] += 1
                 request.taken[kind] += 1
             self._touch()

@@ -145,6 +145,7 @@ def _describe_event(event: ReceivedEvent) -> dict[str, Any]:
     described: dict[str, Any] = {
         "kind": event.kind,
         "time": event.time.isoformat(),
+        "request": event.request_number,
         "sponsored": "resolvedBidId" in event,
         "event": event,
     }

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import html
-import re
 from decimal import Decimal
+from urllib.parse import urlsplit
 
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import TestCase, override_settings
 from django.urls import reverse
+from django_topsort.events import Entity
 from django_topsort.testing import CapturedEvents, capture_events
 
 from shop.auctions import run_auction
 from shop.models import Order, Product
+from walkthrough.browser import Page
+from walkthrough.script import Script
 
 ADDRESS = {
     "name": "Robin Guest",
@@ -36,6 +38,9 @@ class ShopTests(TestCase):
         cls.mug = Product.objects.get(slug="stoneware-mug")
         cls.honey = Product.objects.get(slug="heather-honey")
 
+    def setUp(self) -> None:
+        self.script = Script()
+
     def put_into_basket(self, product: Product, quantity: int) -> None:
         data = {"product": product.pk, "quantity": quantity}
         self.client.post(reverse("shop:basket-add"), data)
@@ -46,6 +51,20 @@ class ShopTests(TestCase):
 
     def pay(self, order: Order) -> None:
         self.client.post(reverse("shop:pay", args=[order.number]))
+
+    def see(self, url: str) -> Page:
+        """Open a page, and tell the shop what a browser would that has shown all of it."""
+        response = self.client.get(url)
+        page = Page(f"http://testserver{url}", response.content.decode())
+        told = self.script.build_request(page.url, page.script, page.shown)
+        answer = self.client.post(
+            urlsplit(told.url).path,
+            told.body,
+            content_type=told.headers.pop("Content-Type"),
+            headers=told.headers,
+        )
+        self.assertEqual(answer.status_code, 204)
+        return page
 
     def test_seed_twice_leaves_the_same_products(self) -> None:
         before = list(Product.objects.values())
@@ -58,9 +77,8 @@ class ShopTests(TestCase):
     def test_listing_reports_every_product_and_the_bids_of_the_sponsored(
         self, events: CapturedEvents
     ) -> None:
-        response = self.client.get(reverse("shop:category", args=["pantry"]))
+        self.see(reverse("shop:category", args=["pantry"]))
 
-        self.assertContains(response, "Sponsored", count=2)
         first, *_, last = events.impressions
         self.assertEqual(len(events.impressions), 6)
         self.assertTrue(first.resolved_bid_id)
@@ -72,9 +90,9 @@ class ShopTests(TestCase):
 
     @capture_events()
     def test_search_reports_the_query(self, events: CapturedEvents) -> None:
-        response = self.client.get(reverse("shop:search"), {"q": " Honey "})
+        self.see(reverse("shop:search") + "?q=+Honey+")
 
-        self.assertContains(response, "Heather Honey")
+        self.assertTrue(events.impressions)
         self.assertEqual([view.page.value for view in events.pageviews], ["Honey"])
         for impression in events.impressions:
             assert impression.placement is not None
@@ -89,14 +107,33 @@ class ShopTests(TestCase):
     def test_click_on_a_sponsored_product_is_reported_with_its_bid(
         self, events: CapturedEvents
     ) -> None:
-        page = self.client.get(reverse("shop:home")).content.decode()
-        link = re.search(r'href="([^"]+)" rel="nofollow sponsored"', page)
-        assert link is not None
-        response = self.client.get(html.unescape(link[1]))
+        page = self.see(reverse("shop:category", args=["pantry"]))
+        response = self.client.get(page.get_link("Sponsored").attributes["href"])
 
         self.assertRedirects(response, self.honey.get_absolute_url(), fetch_redirect_response=False)
         bids = [event.resolved_bid_id for event in (*events.impressions[:1], *events.clicks)]
         self.assertEqual(bids[0], bids[1])
+
+    @capture_events()
+    def test_banner_counts_where_it_leads(self, events: CapturedEvents) -> None:
+        page = self.see(reverse("shop:home"))
+        banner = page.get_link("Sponsored by")
+        self.script.note_click(banner.attributes)
+        response = self.client.get(banner.attributes["href"])
+        self.see(response.headers["Location"])
+        self.see(response.headers["Location"])
+
+        on_banner, landing = events.clicks
+        self.assertEqual(on_banner.resolved_bid_id, landing.resolved_bid_id)
+        self.assertEqual(landing.additional_attribution, Entity(id="bird-house", type="product"))
+
+    def test_pages_have_a_strict_policy_and_the_products_their_attributes(self) -> None:
+        response = self.client.get(reverse("shop:category", args=["pantry"]))
+
+        self.assertIn("default-src 'self'", response.headers["Content-Security-Policy"])
+        self.assertContains(response, "Sponsored", count=2)
+        self.assertContains(response, "data-ts-product='heather-honey'")
+        self.assertContains(response, "<script", count=1)
 
     def test_auction_picks_candidates_only(self) -> None:
         winners = run_auction(Product.objects.filter(category__slug="kitchen"), 1)
@@ -117,9 +154,9 @@ class ShopTests(TestCase):
     @override_settings(TOPSORT_STRICT=True)
     @capture_events()
     def test_empty_basket_is_a_page_too(self, events: CapturedEvents) -> None:
-        response = self.client.get(reverse("shop:basket"))
+        self.assertContains(self.client.get(reverse("shop:basket")), "It is empty")
+        self.see(reverse("shop:basket"))
 
-        self.assertContains(response, "It is empty")
         self.assertEqual([view.page.type for view in events.pageviews], ["cart"])
 
     def test_basket_refuses_an_impossible_quantity(self) -> None:

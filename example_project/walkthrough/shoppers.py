@@ -51,46 +51,40 @@ class Visit:
 def visit_as_guest(shop_url: str, open_browser: OpenBrowser) -> Visit:
     """Come by a banner, search, take something sponsored and something else, order, pay."""
     browser = open_browser(DESKTOP)
-    try:
-        page = browser.open(shop_url)
-        page = click(browser, page, page.get_link("Sponsored by"))
-        page = browser.follow(page, page.get_link("Kitchen"))
-        page = browser.submit(page, "Search", {"q": "honey"})
-        page = put_into_basket(browser, page, "Sponsored", quantity=2)
-        page = browser.follow(page, page.get_link("Harbour Lane"))
-        page = put_into_basket(browser, page, "Fell & Grain", quantity=1)
-        page = browser.follow(page, page.get_link("To the checkout"))
-        address = {
-            "name": "Robin Guest",
-            "email": "robin@example.org",
-            "street": "Pier Road 7",
-            "postcode": "1204",
-            "city": "Harbourtown",
-        }
-        page = browser.submit(page, "Order for", address)
-        page = browser.submit(page, "Pay")
-        return build_visit("guest", browser, page, clicks=3)
-    finally:
-        browser.close()
+    page = browser.open(shop_url)
+    page = click(browser, page, page.get_link("Sponsored by"))
+    page = browser.follow(page, page.get_link("Kitchen"))
+    page = browser.submit(page, "Search", {"q": "honey"})
+    page = put_into_basket(browser, page, "Sponsored", quantity=2)
+    page = browser.follow(page, page.get_link("Harbour Lane"))
+    page = put_into_basket(browser, page, "Fell & Grain", quantity=1)
+    page = browser.follow(page, page.get_link("To the checkout"))
+    address = {
+        "name": "Robin Guest",
+        "email": "robin@example.org",
+        "street": "Pier Road 7",
+        "postcode": "1204",
+        "city": "Harbourtown",
+    }
+    page = browser.submit(page, "Order for", address)
+    page = browser.submit(page, "Pay")
+    return build_visit("guest", browser, page, clicks=3)
 
 
 def visit_as_customer(shop_url: str, open_browser: OpenBrowser) -> Visit:
     """Log in first, then buy something sponsored; the shop knows the name and the e-mail."""
     browser = open_browser(PHONE)
-    try:
-        page = browser.open(shop_url)
-        page = browser.follow(page, page.get_link("Log in"))
-        page = browser.submit(page, "Log in", {"username": "ada", "password": "harbour-lane"})
-        page.get_form("Log out")
-        page = browser.follow(page, page.get_link("Garden"))
-        page = put_into_basket(browser, page, "Sponsored", quantity=1)
-        page = browser.follow(page, page.get_link("To the checkout"))
-        address = {"street": "Quay 3", "postcode": "1200", "city": "Harbourtown"}
-        page = browser.submit(page, "Order for", address)
-        page = browser.submit(page, "Pay")
-        return build_visit("customer", browser, page, clicks=1)
-    finally:
-        browser.close()
+    page = browser.open(shop_url)
+    page = browser.follow(page, page.get_link("Log in"))
+    page = browser.submit(page, "Log in", {"username": "ada", "password": "harbour-lane"})
+    page.get_form("Log out")
+    page = browser.follow(page, page.get_link("Garden"))
+    page = put_into_basket(browser, page, "Sponsored", quantity=1)
+    page = browser.follow(page, page.get_link("To the checkout"))
+    address = {"street": "Quay 3", "postcode": "1200", "city": "Harbourtown"}
+    page = browser.submit(page, "Order for", address)
+    page = browser.submit(page, "Pay")
+    return build_visit("customer", browser, page, clicks=1)
 
 
 def put_into_basket(browser: Browser, page: Page, card: str, *, quantity: int) -> Page:

@@ -75,8 +75,8 @@ def test_demo_shows_what_topsort_received(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     head, *rows = [line.split() for line in done.stdout.splitlines() if "  " in line]
-    assert head == ["kind", "id", "user", "product", "status"]
-    for who, clicks in {"(guest)": 2, "(customer)": 1}.items():
+    assert head == ["kind", "id", "user", "said", "by", "product", "status"]
+    for who, clicks in {"(guest)": 3, "(customer)": 1}.items():
         kinds = [row[0] for row in rows if who in row]
         assert kinds == ["page", *["impression"] * 2, *["click"] * clicks, "purchase", "more"]
     # The shop knows which product a bid was for: the impression and the click name it alike.
@@ -87,7 +87,25 @@ def test_demo_shows_what_topsort_received(tmp_path: Path) -> None:
         assert [kind for kind, _ in bids] == ["impression", "click"]
         assert len({bid for _, bid in bids}) == 1
     assert re.search(r"^more .* \d+ page views, \d+ impressions  ", done.stdout, re.MULTILINE)
-    assert "ALL IS WELL" in done.stdout.splitlines()[-1]
+    # What is seen is said by browsers, also where a banner leads; clicks and orders by the shop.
+    said_by = re.findall(r"^(\w+) .* (browser|shop) .*204 taken$", done.stdout, re.MULTILINE)
+    assert set(said_by) == {
+        ("page", "browser"),
+        ("impression", "browser"),
+        ("click", "shop"),
+        ("click", "browser"),
+        ("purchase", "shop"),
+    }
+    *_, told, verdict = done.stdout.splitlines()
+    assert re.search(r"The browsers said .* \d+ impressions, 1 click\. The shop said", told)
+    assert "ALL IS WELL" in verdict
+
+
+def test_demo_in_a_browser_says_what_is_missing(tmp_path: Path) -> None:
+    done = run(PROJECT / "demo.py", "--browser", cwd=tmp_path, PATH=str(tmp_path))
+
+    assert done.returncode == 1, done.stdout
+    assert re.search(r"--browser needs (chromium and chromedriver|Selenium)", done.stderr)
 
 
 def test_demo_fails_with_the_log_of_a_server_that_does_not_start(tmp_path: Path) -> None:

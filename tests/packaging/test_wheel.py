@@ -156,7 +156,13 @@ def test_wheel_holds_every_file_of_the_package(names: set[str]) -> None:
 @pytest.mark.packaging
 @pytest.mark.parametrize(
     "pattern",
-    ["py.typed", "templates/*.html", "outbox/migrations/0001_*.py", "testing/*.schema.json"],
+    [
+        "py.typed",
+        "templates/*.html",
+        "outbox/migrations/0001_*.py",
+        "testing/*.schema.json",
+        "static/django_topsort/topsort.js",
+    ],
 )
 def test_wheel_holds_what_is_no_module_of_its_own(pattern: str, names: set[str]) -> None:
     assert fnmatch.filter(names, f"django_topsort/{pattern}")

@@ -204,6 +204,15 @@ def test_data_have_the_last_event_to_arrive_first(connection: Connection) -> Non
     assert [row["event"]["id"] for row in get_data(connection)["events"]] == list("24351")
 
 
+def test_data_show_which_events_came_together(connection: Connection) -> None:
+    together = {"impressions": [build_impression(id="i1")], "clicks": [build_click(id="c1")]}
+    post(connection, together)
+    post(connection, {"pageviews": [build_pageview(id="v1")]})
+
+    requests = {row["event"]["id"]: row["request"] for row in get_data(connection)["events"]}
+    assert requests == {"i1": 1, "c1": 1, "v1": 2}
+
+
 @pytest.mark.parametrize(
     ("items", "shown", "amount"),
     [

@@ -1,4 +1,4 @@
-// django-topsort: reports what is seen and clicked. See docs/browser.md.
+// Its comments are in docs/browser.md.
 (() => {
 const { tsUrl, tsClicks, tsPage, tsShare = 0.5, tsSeconds = 1 } = document.currentScript.dataset;
 if (window.topsort?.flush) return;
@@ -6,19 +6,16 @@ if (window.topsort?.flush) return;
 const url = tsUrl + (navigator.webdriver ? "?automated=1" : "");
 const NAMES = ["product", "resolved-bid", "action", "items"].map((name) => "data-ts-" + name);
 const TAGGED = `[${NAMES.join("],[")}]`;
-const CLICKABLE = "[data-ts-clickable]";
+const MARK = "[data-ts-clickable]";
 const EVENT = "topsort:event:";
 const BANNER = "topsort:banner";
-
-// Nothing throws into the page.
 const guard = (work) => (...given) => {
   try {
     return work(...given);
   } catch {}
 };
 const parse = guard(JSON.parse);
-
-// An object stands in for a storage that is forbidden or full.
+const on = (name, work) => addEventListener(name, guard(work), true);
 let store = guard(() => localStorage)() || {};
 const put = (key, value) => {
   value = JSON.stringify(value);
@@ -28,13 +25,11 @@ const put = (key, value) => {
     store = { [key]: value };
   }
 };
+const fresh = new Set();
+let timer, busy;
+let wait = 0; // ms
 
-// Events are kept until answered; their keys sort by worth and age.
-const fresh = new Set(); // this page's keys, until they are tried
-let timer, sending;
-let backoff = 0; // ms
-
-const forget = (key) => {
+const drop = (key) => {
   fresh.delete(key);
   delete store[key];
 };
@@ -42,7 +37,7 @@ const forget = (key) => {
 const getKeys = () => {
   const keys = Object.keys(store).filter((key) => key.startsWith(EVENT)).sort();
   return keys.filter((key, i) =>
-    (i >= keys.length - 250 && key.slice(15, 28) > Date.now() - 864e5) || forget(key));
+    (i >= keys.length - 250 && key.slice(15, 28) > Date.now() - 864e5) || drop(key));
 };
 
 const plan = (ms) => {
@@ -55,24 +50,22 @@ const report = guard((kind, fields, el = document) => {
     occurredAt: new Date().toISOString(),
     ...fields,
   };
-  // Clicks and purchases have a c.
   const key = EVENT + +/c/.test(kind) + Date.now() + event.id;
   put(key, [kind, event]);
   fresh.add(key);
   if (fresh.size % 50) plan(1000);
-  else if (backoff) getKeys();
   else flush();
   el.dispatchEvent(new CustomEvent("topsort", { bubbles: true, detail: { kind, event } }));
 });
 
 const take = (keys) => {
-  const body = {};
   const taken = [];
-  let room = 6e4; // bytes: a page that is left may send 64 KiB
+  const body = {};
+  let room = 6e4; // bytes
   for (const key of keys) {
     const [kind, event] = parse(store[key]) || [];
-    const size = Math.max(1200, new Blob([store[key]]).size); // so that 50 fill it
-    if (!event) forget(key);
+    const size = Math.max(1200, new Blob([store[key]]).size);
+    if (!event) drop(key);
     else if (size <= room) {
       room -= size;
       (body[kind] ||= []).push(event);
@@ -83,41 +76,37 @@ const take = (keys) => {
   return taken[0] && { taken, body: JSON.stringify(body) };
 };
 
-const sendAll = async () => {
-  for (let batch; (batch = take(getKeys())); batch.taken.forEach(forget)) {
+const send = async () => {
+  for (let batch; (batch = take(getKeys())); batch.taken.forEach(drop)) {
     const { ok, status } = await fetch(url, {
       method: "POST",
       body: batch.body,
       keepalive: true,
       signal: AbortSignal.timeout?.(1e4),
     });
-    if (!ok && !/40[03]|41[35]/.test(status)) return;
+    if (!ok && !/40[03]|41[35]/.test(status)) throw 0;
   }
-  return true;
 };
 
 const flush = async () => {
   clearTimeout(timer);
   timer = null;
-  if (sending) return plan(1000);
-  sending = true;
-  let done;
+  if (busy) return plan(1000);
+  busy = true;
   try {
-    // One tab sends for all.
-    done = await (store.setItem && navigator.locks
-      ? navigator.locks.request("topsort", { ifAvailable: true }, (lock) => lock && sendAll())
-      : sendAll());
-  } catch {}
-  sending = false;
-  backoff = done ? 0 : Math.min(backoff * 2 || 2000, 6e4);
-  if (backoff) plan(backoff);
+    await (store.setItem && navigator.locks
+      ? navigator.locks.request("topsort", { ifAvailable: true }, (lock) => lock.name && send())
+      : send());
+    wait = 0;
+  } catch {
+    plan((wait = Math.min(wait * 2 || 2000, 6e4)));
+  }
+  busy = false;
 };
-
-// A beacon counts as sent. While nothing gets through, the next page sends.
 const leave = () => {
   watched.forEach((_, el) => watched.set(el, 0));
-  if (store.setItem && (backoff || !navigator.onLine)) return;
-  for (let batch; (batch = take(fresh)); batch.taken.forEach(forget)) {
+  if (store.setItem && (wait || !navigator.onLine)) return;
+  for (let batch; (batch = take(fresh)); batch.taken.forEach(drop)) {
     if (!navigator.sendBeacon(url, batch.body)) return;
   }
 };
@@ -133,19 +122,19 @@ const read = ({ dataset: d }) => {
   if (component) placement.path = placement.path.replace(/\/*$/, "/" + component);
   const event = { ...parse(d.tsFields), placement };
   const entity = { type, id };
-  const inherits = id && d.tsResolvedBid === "inherit";
-  const bid = inherits ? getBanner().bid : d.tsResolvedBid;
+  const inherits = d.tsResolvedBid === "inherit";
+  const bid = inherits ? id && getBanner().bid : d.tsResolvedBid;
   if (!bid) event.entity = entity;
   else event.resolvedBidId = bid;
   if (bid && inherits) event.additionalAttribution = entity;
   return (id || bid) && event;
 };
 
-const reported = new WeakMap(); // element: what of it
-const watched = new Map(); // element in the viewport: since when it is seen
+const reported = new WeakMap();
+const watched = new Map();
 let shows = 0;
 
-const reportOnce = (kind, fields, el) => {
+const once = (kind, fields, el) => {
   const content = NAMES.map((name) => el.getAttribute(name)) + (kind[0] === "i" && shows);
   if (!fields || reported.get(el) === content) return;
   reported.set(el, content);
@@ -157,57 +146,50 @@ const unwatch = (el) => {
   observer.unobserve(el);
 };
 
-const reportSeen = (el) => {
+const seen = (el) => {
   unwatch(el);
-  reportOnce("impressions", read(el), el);
+  once("impressions", read(el), el);
 };
 
-const isSeen = ({ target, boundingClientRect: box, intersectionRect: part }) => {
-  // Of what fits into the viewport.
+const check = guard((entry) => {
+  const { target: el, time, boundingClientRect: box, intersectionRect: part } = entry;
   const most = Math.min(box.width, innerWidth) * Math.min(box.height, innerHeight);
-  const needed = Math.min(tsShare, box.width * box.height < 242500 ? 1 : 0.3);
-  return (
-    most && part.width * part.height >= most * needed &&
+  const least = Math.min(tsShare, box.width * box.height < 242500 ? 1 : 0.3);
+  const since =
+    most && part.width * part.height >= most * least &&
     !document.hidden &&
     document.hasFocus() &&
-    target.checkVisibility?.({
+    el.checkVisibility?.({
       checkOpacity: true,
       checkVisibilityCSS: true,
       contentVisibilityAuto: true,
-    }) !== false
-  );
-};
+    }) !== false &&
+    (watched.get(el) || time);
+  if (since && time - since >= tsSeconds * 1000) return seen(el);
+  watched.delete(el);
+  if (!entry.isIntersecting) return;
+  watched.set(el, since);
+  setTimeout(() => {
+    if (!watched.has(el)) return;
+    observer.unobserve(el);
+    observer.observe(el);
+  }, 100);
+});
 
-const observer = new IntersectionObserver(guard((entries) => {
-  for (const entry of entries) {
-    const { target, time } = entry;
-    const since = isSeen(entry) && (watched.get(target) || time);
-    if (since && time - since >= tsSeconds * 1000) reportSeen(target);
-    else if (entry.isIntersecting) {
-      watched.set(target, since);
-      setTimeout(look, 100, target);
-    } else watched.delete(target);
-  }
-}));
+const observer = new IntersectionObserver((entries) => entries.forEach(check));
 
-// An observer hears of geometry alone; begun anew it tells all.
-const look = (el) => {
-  if (!watched.has(el)) return;
-  observer.unobserve(el);
-  observer.observe(el);
-};
-
-const consider = guard((el) => {
+const meet = guard((el) => {
   const { tsAction, tsItems } = el.dataset;
   unwatch(el);
   if (tsAction === "purchase") {
     const items = parse(tsItems);
-    return reportOnce("purchases", items && { items }, el);
+    return once("purchases", items && { items }, el);
   }
   observer.observe(el);
-  const event = read(el);
-  const banner = getBanner();
-  if (tsAction === "landing" && event.additionalAttribution && !banner.landed) {
+  if (tsAction === "landing") {
+    const event = read(el);
+    const banner = getBanner();
+    if (!event.additionalAttribution || banner.landed) return;
     put(BANNER, { ...banner, landed: true });
     report("clicks", event, el);
   }
@@ -218,58 +200,54 @@ const scan = (root, work) => {
   root.querySelectorAll?.(TAGGED).forEach(work);
 };
 
-let lastClick = 0;
+let lastClick = -400;
 
-const handleClick = ({ target, button, isTrusted, timeStamp }) => {
+const click = ({ target, button, isTrusted, timeStamp }) => {
   const el = target.closest(TAGGED);
   const link = target.closest("a[href]");
-  // A middle click opens links; elsewhere it scrolls.
   if (!isTrusted || button > 1 || (button && !link)) return;
-  reportSeen(el);
+  seen(el);
   const event = read(el);
   const { tsProduct, tsBanner } = el.dataset;
   const { resolvedBidId: bid, additionalAttribution } = event;
-  if (bid && !additionalAttribution && (!tsProduct || tsBanner != null)) put(BANNER, { bid, at: Date.now() });
-  const mark = target.closest(CLICKABLE);
-  const clickType = el.contains(mark) && mark.dataset.tsClickable;
-  if (
-    link?.pathname?.startsWith(tsClicks) || // the server counts it
-    (clickType === false && el.querySelector(CLICKABLE)) ||
-    timeStamp - lastClick < 400 // a double click, or a label's
-  ) return;
+  if (bid && !additionalAttribution && (tsBanner != null || !tsProduct)) {
+    put(BANNER, { bid, at: Date.now() });
+  }
+  if (link?.pathname?.startsWith(tsClicks) || timeStamp - lastClick < 400) return;
+  const mark = target.closest(MARK);
+  const isMarked = el.contains(mark);
+  if (!isMarked && el.querySelector(MARK)) return;
   lastClick = timeStamp;
-  if (clickType) event.clickType = clickType;
+  if (isMarked && mark.dataset.tsClickable) event.clickType = mark.dataset.tsClickable;
   report("clicks", event, el);
 };
-
-const on = (target, name, work) => target.addEventListener(name, guard(work), true);
 
 const show = () => {
   const page = parse(tsPage);
   if (page) report("pageviews", { page });
   shows++;
-  scan(document, consider);
+  scan(document, meet);
   plan(1000);
 };
 
 const start = guard(() => {
-  on(document, "click", handleClick);
-  on(document, "auxclick", handleClick);
-  on(document, "visibilitychange", () => document.hidden && leave());
-  on(window, "pagehide", leave);
-  on(window, "pageshow", (event) => event.persisted && show());
-  on(window, "online", flush);
+  on("click", click);
+  on("auxclick", click);
+  on("visibilitychange", leave);
+  on("pagehide", leave);
+  on("pageshow", (event) => event.persisted && show());
+  on("online", flush);
   new MutationObserver((changes) => {
     for (const { type, target, addedNodes, removedNodes } of changes) {
-      if (type === "attributes") consider(target);
+      if (type === "attributes") meet(target);
       removedNodes.forEach((node) => node.isConnected || scan(node, unwatch));
-      addedNodes.forEach((node) => scan(node, consider));
+      addedNodes.forEach((node) => scan(node, meet));
     }
   }).observe(document, { childList: true, subtree: true, attributeFilter: NAMES });
   show();
 });
 
 window.topsort = { report, flush };
-if (document.prerendering) on(document, "prerenderingchange", start);
+if (document.prerendering) on("prerenderingchange", start);
 else start();
 })();
