@@ -257,5 +257,5 @@ def test_two_hundred_products_cost_little(browser: Browser) -> None:
         times.append(browser.run("return took"))
 
     assert min(times) < 5  # what else the machine does only adds to it
-    browser.wait_for("impressions", 12)
+    browser.wait_for("impressions", 3)  # as many as fit into the window
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, "[data-ts-product]")) == 200

@@ -27,6 +27,18 @@ def report(browser: Browser, kind: str, count: int = 1, size: int = 1) -> None:
     )
 
 
+def describe(browser: Browser) -> list[tuple[str, str, list[str]]]:
+    """Return who sent which clicks: no-cors is a beacon, cors a request."""
+    return [
+        (
+            said["headers"]["Sec-Fetch-Mode"],
+            said["headers"]["Referer"],
+            [event["id"] for event in said["body"].get("clicks", [])],
+        )
+        for said in browser.recorder.requests
+    ]
+
+
 def get_sizes(browser: Browser) -> list[int]:
     return [
         sum(len(events) for events in said["body"].values()) for said in browser.recorder.requests
@@ -170,7 +182,7 @@ def test_two_tabs_send_each_event_once(browser: Browser) -> None:
 
     ids = Counter(event["id"] for event in browser.recorder.get("clicks"))
     assert len(ids) == 10
-    assert set(ids.values()) == {1}
+    assert set(ids.values()) == {1}, describe(browser)
 
 
 def test_only_so_much_is_kept_and_clicks_longest(browser: Browser) -> None:
