@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 # Where the package is installed pytest knows the plugin by its entry point, here perhaps not.
 PLUGIN = ["-p", "no:django_topsort", "-p", "django_topsort.testing.pytest_plugin"]
-OTHERS = ["-p", "no:asyncio", "-p", "no:randomly"]
+# Such as schemathesis, which `make test-browsers` brings: what they import is not our doing.
+OTHERS = ["-p", "no:asyncio", "-p", "no:randomly", "-p", "no:schemathesis"]
 
 
 @pytest.mark.django_db
