@@ -1,4 +1,4 @@
-// Its comments are in docs/browser.md.
+// Explained in docs/browser.md
 (() => {
 const { tsUrl, tsClicks, tsPage, tsShare = 0.5, tsSeconds = 1 } = document.currentScript.dataset;
 if (window.topsort?.flush) return;
@@ -27,7 +27,7 @@ const put = (key, value) => {
 };
 const fresh = new Set();
 let timer, busy;
-let wait = 0; // ms
+let wait = 0;
 
 const drop = (key) => {
   fresh.delete(key);
@@ -61,10 +61,10 @@ const report = guard((kind, fields, el = document) => {
 const take = (keys) => {
   const taken = [];
   const body = {};
-  let room = 6e4; // bytes
+  let room = 6e4;
   for (const key of keys) {
     const [kind, event] = parse(store[key]) || [];
-    const size = Math.max(1200, new Blob([store[key]]).size);
+    const size = Math.max(1200, store[key].length * 3);
     if (!event) drop(key);
     else if (size <= room) {
       room -= size;
@@ -123,7 +123,8 @@ const read = ({ dataset: d }) => {
   const event = { ...parse(d.tsFields), placement };
   const entity = { type, id };
   const inherits = d.tsResolvedBid === "inherit";
-  const bid = inherits ? id && getBanner().bid : d.tsResolvedBid;
+  const banner = d.tsAction === "landing" ? landing : getBanner();
+  const bid = inherits ? id && banner.bid : d.tsResolvedBid;
   if (!bid) event.entity = entity;
   else event.resolvedBidId = bid;
   if (bid && inherits) event.additionalAttribution = entity;
@@ -133,6 +134,7 @@ const read = ({ dataset: d }) => {
 const reported = new WeakMap();
 const watched = new Map();
 let shows = 0;
+let landing;
 
 const once = (kind, fields, el) => {
   const content = NAMES.map((name) => el.getAttribute(name)) + (kind[0] === "i" && shows);
@@ -155,8 +157,7 @@ const check = guard((entry) => {
   const { target: el, time, boundingClientRect: box, intersectionRect: part } = entry;
   const most = Math.min(box.width, innerWidth) * Math.min(box.height, innerHeight);
   const least = Math.min(tsShare, box.width * box.height < 242500 ? 1 : 0.3);
-  const since =
-    most && part.width * part.height >= most * least &&
+  const since = most && part.width * part.height >= most * least &&
     !document.hidden &&
     document.hasFocus() &&
     el.checkVisibility?.({
@@ -186,12 +187,9 @@ const meet = guard((el) => {
     return once("purchases", items && { items }, el);
   }
   observer.observe(el);
-  if (tsAction === "landing") {
-    const event = read(el);
-    const banner = getBanner();
-    if (!event.additionalAttribution || banner.landed) return;
-    put(BANNER, { ...banner, landed: true });
-    report("clicks", event, el);
+  if (tsAction === "landing" && landing.isNew) {
+    landing.isNew = 0;
+    report("clicks", read(el), el);
   }
 });
 
@@ -200,7 +198,7 @@ const scan = (root, work) => {
   root.querySelectorAll?.(TAGGED).forEach(work);
 };
 
-let lastClick = -400;
+let last = [];
 
 const click = ({ target, button, isTrusted, timeStamp }) => {
   const el = target.closest(TAGGED);
@@ -208,16 +206,15 @@ const click = ({ target, button, isTrusted, timeStamp }) => {
   if (!isTrusted || button > 1 || (button && !link)) return;
   seen(el);
   const event = read(el);
-  const { tsProduct, tsBanner } = el.dataset;
   const { resolvedBidId: bid, additionalAttribution } = event;
-  if (bid && !additionalAttribution && (tsBanner != null || !tsProduct)) {
-    put(BANNER, { bid, at: Date.now() });
+  if (bid && !additionalAttribution && ("tsBanner" in el.dataset || !el.dataset.tsProduct)) {
+    put(BANNER, { bid, at: Date.now(), isNew: 1 });
   }
-  if (link?.pathname?.startsWith(tsClicks) || timeStamp - lastClick < 400) return;
+  if ((!link && "" + getSelection()) || link?.pathname?.startsWith(tsClicks) || (last[0] === el && timeStamp - last[1] < 400)) return;
   const mark = target.closest(MARK);
   const isMarked = el.contains(mark);
   if (!isMarked && el.querySelector(MARK)) return;
-  lastClick = timeStamp;
+  last = [el, timeStamp];
   if (isMarked && mark.dataset.tsClickable) event.clickType = mark.dataset.tsClickable;
   report("clicks", event, el);
 };
@@ -226,6 +223,9 @@ const show = () => {
   const page = parse(tsPage);
   if (page) report("pageviews", { page });
   shows++;
+  landing = getBanner();
+  if (landing.isNew) put(BANNER, { ...landing, isNew: 0 });
+  else landing = {};
   scan(document, meet);
   plan(1000);
 };
