@@ -98,20 +98,20 @@ def is_safe_target(request: HttpRequest, target: str) -> bool:
     return url_has_allowed_host_and_scheme(target, hosts, require_https=request.is_secure())
 
 
-def claim_click(nonce: str, opaque_user_id: str, client: str = "") -> str | None:
+def claim_click(nonce: str, name: str, client: str = "") -> str | None:
     """Return the id of this shopper's click on this link, or None where it was counted just now.
 
     A shopper's clicks on one link count once within ``TOPSORT_CLICK_WINDOW`` seconds: browsers
     repeat requests, and people click twice. The cache tells; where processes share none, the id
     does, because those of one window are the same and Topsort counts an id once.
 
-    ``client``: what else tells clients apart, for one that brings no cookie. It has a new id with
-    each request, and a loop of requests would make the vendor pay for each.
+    ``name``: the shopper's ``cache_name``. ``client``: what else tells clients apart, for one that
+    brings no cookie. It has a new id with each request, and a loop of requests would make the vendor pay for each.
     """
     window = max(1, get_seconds("TOPSORT_CLICK_WINDOW"))
-    if client and not _is_first(_hash(f"{nonce}:{client}"), window):
+    if client and not _is_first(_hash(f"{nonce}:address:{client}"), window):
         return None
-    shopper = _hash(f"{nonce}:{opaque_user_id}")
+    shopper = _hash(f"{nonce}:{name}")
     if not _is_first(shopper, window):
         return None
     period = int(time.time() // window)

@@ -111,7 +111,7 @@ def _track_claim(
     client = ""
     if shopper.source == "minted":
         client = " ".join(request.META.get(name, "") for name in CLIENT)
-    event_id = claim_click(nonce, shopper.opaque_user_id, client)
+    event_id = claim_click(nonce, shopper.cache_name, client)
     reason = "duplicate"
     if event_id is not None:
         said = msgspec.structs.replace(said, id=event_id)
@@ -133,12 +133,19 @@ def _track_claim(
 def _find_drop_reason(request: HttpRequest, click: Click, shopper: Shopper) -> str:
     """Return why this shopper's click does not count, ``""`` where it does."""
     # The script of the page, or another link of it, may have reported the same.
-    if split_repeats([click], shopper.opaque_user_id)[1]:
+    if split_repeats([click], shopper.cache_name)[1]:
         return "duplicate"
-    name = shopper.opaque_user_id
+    name = shopper.cache_name
     if shopper.source == "minted":
         # All of the shoppers behind one proxy have its address: the agent tells some of them apart.
         meta = request.META
-        address = meta.get("HTTP_X_FORWARDED_FOR") or meta.get("REMOTE_ADDR", "")
-        name = f"{address} {meta.get('HTTP_USER_AGENT', '')}"
+        name = f"{_find_address(request)} {meta.get('HTTP_USER_AGENT', '')}"
     return "" if count_clicks(name, 1) else "too_many_clicks"
+
+
+def _find_address(request: HttpRequest) -> str:
+    """Return whence the click came, and who says so: anybody may send the header."""
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR")
+    return (
+        f"forwarded:{forwarded}" if forwarded else f"address:{request.META.get('REMOTE_ADDR', '')}"
+    )

@@ -40,6 +40,15 @@ class Shopper(NamedTuple):
     opaque_user_id: str
     source: Literal["hook", "cookie", "header", "minted"]
 
+    @property
+    def cache_name(self) -> str:
+        """The shopper in keys of caches: a cookie can claim the hook's id, but never its counters.
+
+        Cookie and header share theirs: both bring the id that was minted here, at first by neither.
+        """
+        kind = "hook" if self.source == "hook" else "client"
+        return f"{kind}:{self.opaque_user_id}"
+
 
 def get_shopper(request: HttpRequest) -> Shopper:
     """Return who makes this request, with a new id for a client that brings none.

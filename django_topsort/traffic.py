@@ -36,11 +36,12 @@ def read_rate(text: object) -> Rate | None:
     return Rate(int(match[1]), PERIODS[match[2][0]]) if match else None
 
 
-def split_repeats(events: Sequence[Event], opaque_user_id: str) -> tuple[list[Event], list[Event]]:
+def split_repeats(events: Sequence[Event], name: str) -> tuple[list[Event], list[Event]]:
     """Return the events that count, and those that repeat what this shopper has done just now.
 
-    Only what has a bid can be a repeat: an impression or a click of the same bid (and the same
-    attributed product and click type) within ``TOPSORT_DUPLICATE_WINDOW`` seconds. The same event
+    ``name``: the shopper's ``cache_name``, by which no id counts as another one's. Only what has a
+    bid can be a repeat: an impression or a click of the same bid (and the same attributed product
+    and click type) within ``TOPSORT_DUPLICATE_WINDOW`` seconds. The same event
     once more, by its id, is none: it is another attempt, which Topsort counts once. The bids must
     be those of the auction, and not signed ones. Never raises.
 
@@ -48,7 +49,7 @@ def split_repeats(events: Sequence[Event], opaque_user_id: str) -> tuple[list[Ev
     A click that comes alone cannot be let through twice: the cache takes one of two.
     """
     counted = list(events)
-    keys = [_build_seen_key(event, opaque_user_id) for event in counted]
+    keys = [_build_seen_key(event, name) for event in counted]
     if not any(keys):
         return counted, []
     try:
@@ -67,7 +68,7 @@ def split_repeats(events: Sequence[Event], opaque_user_id: str) -> tuple[list[Ev
     ]
 
 
-def _build_seen_key(event: Event, opaque_user_id: str) -> str:
+def _build_seen_key(event: Event, name: str) -> str:
     """Return under which name the cache knows what ``event`` does, ``""`` where nothing repeats it.
 
     A digest: a bid has up to 2048 characters, of which memcached would take 250, and no blanks.
@@ -76,7 +77,7 @@ def _build_seen_key(event: Event, opaque_user_id: str) -> str:
         return ""
     product = event.additional_attribution
     parts = (
-        opaque_user_id,
+        name,
         event.kind,
         event.resolved_bid_id,
         "" if product is None else f"{product.type}:{product.id}",
@@ -114,8 +115,8 @@ def _look_for_repeats(events: Sequence[Event], keys: Sequence[str], window: int)
 def count_clicks(name: str, number: int) -> bool:
     """Note ``number`` clicks of ``name``; return whether they are still as many as a person makes.
 
-    ``name`` stands for a shopper or, without one, an address. ``TOPSORT_CLICK_RATE`` says how many
-    in each of its periods, which begin with the clock's and not with a first click. True where it
+    ``name``: a shopper's ``cache_name`` or, without one, ``"address:..."``. ``TOPSORT_CLICK_RATE``
+    says how many in each of its periods, which begin with the clock's and not with a first click. True where it
     says nothing, and where the cache does not count. Never raises.
     """
     rate = read_rate(topsort_settings.TOPSORT_CLICK_RATE)

@@ -15,7 +15,7 @@ from django_topsort.clicks import read_click, sign_click
 from django_topsort.events import Click, Entity, InteractionObject, Page
 from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigurationError
 from django_topsort.links import build_click_url, follow_click
-from django_topsort.shoppers import sign_shopper
+from django_topsort.shoppers import Shopper, sign_shopper
 from django_topsort.traffic import split_repeats
 from tests.shop.models import Product
 
@@ -313,7 +313,7 @@ def build_url(bid: str | None = "bid-1", **fields: Any) -> str:
 def report(bid: str = "bid-1", shopper: str = "shopper-1", **fields: Any) -> bool:
     """Do as the script of a page, whose click comes by the endpoint; return whether it counts."""
     click = Click(opaque_user_id=shopper, resolved_bid_id=bid, **fields)
-    return split_repeats([click], shopper)[0] == [click]
+    return split_repeats([click], Shopper(shopper, "cookie").cache_name)[0] == [click]
 
 
 def test_click_by_a_link_counts_once_beside_the_scripts(drops: list[tuple[str, str, int]]) -> None:
@@ -391,6 +391,27 @@ def test_flood_of_clicks_is_led_on_and_counted_as_dropped(
     follow(build_url(), "", headers={"x-forwarded-for": "192.0.2.9"})
     follow(build_url(), "", headers={"user-agent": "Mozilla/5.0 Safari/600"})
     assert len(outbox) == 6
+
+
+def get_customer(request: HttpRequest) -> str | None:
+    return request.META.get("HTTP_X_CUSTOMER")
+
+
+@override_settings(TOPSORT_USER_ID=get_customer, TOPSORT_CLICK_RATE="1/day")
+def test_cookie_that_claims_the_shops_own_id_costs_nobody_a_click() -> None:
+    url = build_url()
+    follow(url, "42")
+    follow(url, "", headers={"x-customer": "42"})
+
+    assert [event.opaque_user_id for event in outbox] == ["42", "42"]
+
+
+@override_settings(TOPSORT_CLICK_RATE="1/day")
+def test_header_that_anybody_may_send_takes_no_click_from_an_address() -> None:
+    follow(build_url("bid-1"), "", headers={"x-forwarded-for": "127.0.0.1"})
+    follow(build_url("bid-2"), "")
+
+    assert len(outbox) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from datetime import timedelta
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -32,6 +32,12 @@ from django_topsort.shoppers import (
 from django_topsort.tracking import track_pageview
 
 SHOPPER_ID = "0193568c-3d1c-7b7e-9d39-4d3ea2b4a111"
+SOURCES: tuple[Literal["hook", "cookie", "header", "minted"], ...] = (
+    "hook",
+    "cookie",
+    "header",
+    "minted",
+)
 
 
 def build_request(cookie: str | None = None, **extra: Any) -> HttpRequest:
@@ -468,3 +474,9 @@ def test_header_is_not_sent_where_no_shopper_was_needed(hooks: dict[str, Any]) -
 
     assert not response.has_header("X-Topsort-User")
     assert response.get("Vary") in (None, "Cookie")  # a hook's id may depend on the session
+
+
+def test_id_that_a_client_may_claim_has_another_name_in_caches_than_the_shops_own() -> None:
+    names = {source: Shopper("42", source).cache_name for source in SOURCES}
+
+    assert names["cookie"] == names["header"] == names["minted"] != names["hook"]

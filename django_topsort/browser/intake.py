@@ -85,11 +85,9 @@ def take_events(request: HttpRequest, body: bytes, *, address: str | None = None
     shopper = get_request_shopper(request, collector)
     builder = Builder(request, collector, shopper.opaque_user_id, path)
     built, refusals = _build(builder, reading)
-    if shopper.source == "minted":
-        clicker = request.META.get("REMOTE_ADDR", "") if address is None else address
-    else:
-        clicker = shopper.opaque_user_id
-    events = _leave_out_traffic(built, shopper.opaque_user_id, clicker)
+    if address is None:
+        address = request.META.get("REMOTE_ADDR", "")
+    events = _leave_out_traffic(built, shopper, f"address:{address}")
     for event in events:
         record(event, request)
     return _sum_up(len(events), refusals)
@@ -145,9 +143,11 @@ def _build(builder: Builder, reading: Reading) -> tuple[list[Event], list[Refusa
     return built, refusals
 
 
-def _leave_out_traffic(built: list[Event], opaque_user_id: str, clicker: str) -> list[Event]:
+def _leave_out_traffic(built: list[Event], shopper: Shopper, address: str) -> list[Event]:
     """Return the events that count, once what nobody has done, or not now, is left out."""
-    events, repeats = split_repeats(built, opaque_user_id)
+    name = shopper.cache_name
+    clicker = address if shopper.source == "minted" else name
+    events, repeats = split_repeats(built, name)
     if repeats:
         leave_out(repeats, "duplicate")
     clicks = [event for event in events if type(event) is Click]

@@ -70,7 +70,7 @@ class ShopperThrottle(WindowThrottle):
         if not may_track(django_request, collector):
             return None
         shopper = find_shopper(django_request, collector)
-        return None if shopper is None else shopper.opaque_user_id
+        return None if shopper is None else shopper.cache_name
 
 
 class AddressThrottle(WindowThrottle):

@@ -334,6 +334,30 @@ def test_clicks_of_clients_without_an_id_are_counted_by_their_address() -> None:
     assert take(build_request(**guest), clicks=clicks).recorded == 1
 
 
+@override_settings(TOPSORT_CLICK_RATE="1/day")
+def test_cookie_that_claims_an_address_costs_its_guests_no_click() -> None:
+    clicks = [build_sponsored()]
+    for bid in ("bid-1", "bid-2"):
+        take(build_request(cookie="tsuid=127.0.0.1"), clicks=[build_sponsored(bid)])
+
+    assert take(build_request(cookie=""), clicks=clicks).recorded == 1
+
+
+@override_settings(TOPSORT_CLICK_RATE="1/day", TOPSORT_USER_ID=lambda r: r.META.get("HTTP_X_ME"))
+def test_cookie_that_claims_the_shops_own_id_costs_its_customer_nothing() -> None:
+    seen = {"clicks": [build_sponsored()], "impressions": [build_sponsored()]}
+    assert take(build_request(cookie="tsuid=42"), **seen).recorded == 2
+    assert take(build_request(x_me="42"), **seen).recorded == 2
+
+
+def test_shopper_who_brings_the_id_of_the_first_answer_is_the_same() -> None:
+    guest = build_request(cookie="")
+    assert take(guest, clicks=[build_sponsored()]).recorded == 1
+    (event,) = outbox
+    later = build_request(cookie=f"tsuid={event.opaque_user_id}")
+    assert take(later, clicks=[build_sponsored()]).recorded == 0
+
+
 def test_only_the_first_refusals_are_named_and_one_line_says_how_many(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -79,6 +79,12 @@ def test_customer_is_counted_by_what_the_hook_says() -> None:
     assert [post("a"), post("b")] == [204, 429]
 
 
+@override_settings(**{SHOPPER_RATE: "1/day"}, TOPSORT_USER_ID=lambda r: r.META.get("HTTP_X_ME"))
+def test_cookie_that_claims_a_customers_id_uses_up_no_request_of_his() -> None:
+    assert [post("42"), post("42")] == [204, 429]
+    assert post(HTTP_X_ME="42") == 204
+
+
 @override_settings(**{SHOPPER_RATE: "1/day", "TOPSORT_CONSENT": lambda request: False})
 def test_shopper_is_not_counted_without_consent() -> None:
     assert [post("a"), post("a")] == [204, 204]
