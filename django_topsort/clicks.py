@@ -106,7 +106,8 @@ def claim_click(nonce: str, name: str, client: str = "") -> str | None:
     does, because those of one window are the same and Topsort counts an id once.
 
     ``name``: the shopper's ``cache_name``. ``client``: what else tells clients apart, for one that
-    brings no cookie. It has a new id with each request, and a loop of requests would make the vendor pay for each.
+    brings no cookie. It has a new id with each request, and a loop of requests would make the
+    vendor pay for each.
     """
     window = max(1, get_seconds("TOPSORT_CLICK_WINDOW"))
     if client and not _is_first(_hash(f"{nonce}:address:{client}"), window):

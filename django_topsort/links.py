@@ -14,7 +14,7 @@ from django_topsort.facts import get_collector, get_request_shopper, is_ignored
 from django_topsort.pages import get_click_prefix, keep_for_one
 from django_topsort.shoppers import has_consent
 from django_topsort.tracking import build_click, track_click
-from django_topsort.traffic import count_clicks, split_repeats
+from django_topsort.traffic import split_floods, split_repeats
 from django_topsort.visits import get_ignore_reason
 
 if TYPE_CHECKING:
@@ -111,13 +111,16 @@ def _track_claim(
     client = ""
     if shopper.source == "minted":
         client = " ".join(request.META.get(name, "") for name in CLIENT)
+    # First the floods: what does not count must not be what a later click repeats.
+    if split_floods([said], _find_clicker(request, shopper))[1]:
+        leave_out([said], "too_many_clicks")
+        return
     event_id = claim_click(nonce, shopper.cache_name, client)
-    reason = "duplicate"
     if event_id is not None:
         said = msgspec.structs.replace(said, id=event_id)
-        reason = _find_drop_reason(request, said, shopper)
-    if reason:
-        leave_out([said], reason)
+    # The script of the page, or another link of it, may have reported the same.
+    if event_id is None or split_repeats([said], shopper.cache_name)[1]:
+        leave_out([said], "duplicate")
         return
     fields: dict[str, Any] = {
         name: value
@@ -130,22 +133,16 @@ def _track_claim(
     track_click(request, **fields)
 
 
-def _find_drop_reason(request: HttpRequest, click: Click, shopper: Shopper) -> str:
-    """Return why this shopper's click does not count, ``""`` where it does."""
-    # The script of the page, or another link of it, may have reported the same.
-    if split_repeats([click], shopper.cache_name)[1]:
-        return "duplicate"
-    name = shopper.cache_name
-    if shopper.source == "minted":
-        # All of the shoppers behind one proxy have its address: the agent tells some of them apart.
-        meta = request.META
-        name = f"{_find_address(request)} {meta.get('HTTP_USER_AGENT', '')}"
-    return "" if count_clicks(name, 1) else "too_many_clicks"
+def _find_clicker(request: HttpRequest, shopper: Shopper) -> str:
+    """Return by which name clicks are counted: the shopper's or, without one, the client's."""
+    if shopper.source != "minted":
+        return shopper.cache_name
+    # All of the shoppers behind one proxy have its address: the agent tells some of them apart.
+    return f"{_find_address(request)} {request.META.get('HTTP_USER_AGENT', '')}"
 
 
 def _find_address(request: HttpRequest) -> str:
     """Return whence the click came, and who says so: anybody may send the header."""
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR")
-    return (
-        f"forwarded:{forwarded}" if forwarded else f"address:{request.META.get('REMOTE_ADDR', '')}"
-    )
+    if forwarded := request.META.get("HTTP_X_FORWARDED_FOR"):
+        return f"forwarded:{forwarded}"
+    return f"address:{request.META.get('REMOTE_ADDR', '')}"

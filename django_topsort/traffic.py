@@ -21,6 +21,8 @@ from django_topsort.events import Click, Event, Impression
 # As Django REST framework writes rates.
 RATE = re.compile(r"([1-9]\d{0,8})/(s|sec|second|m|min|minute|h|hour|d|day)", re.ASCII)
 PERIODS = {"s": 1, "m": 60, "h": 60 * 60, "d": 24 * 60 * 60}
+DAY = PERIODS["d"]  # in seconds; what a browser has kept for longer happens when it comes
+MAX_PERIODS = 120  # of one request; each costs the cache a call or two
 
 
 class Rate(NamedTuple):
@@ -69,22 +71,18 @@ def split_repeats(events: Sequence[Event], name: str) -> tuple[list[Event], list
 
 
 def _build_seen_key(event: Event, name: str) -> str:
-    """Return under which name the cache knows what ``event`` does, ``""`` where nothing repeats it.
-
-    A digest: a bid has up to 2048 characters, of which memcached would take 250, and no blanks.
-    """
+    """Return how the cache knows what ``event`` does, ``""`` where nothing can repeat it."""
     if not isinstance(event, Impression | Click) or event.resolved_bid_id is None:
         return ""
     product = event.additional_attribution
-    parts = (
+    return _build_key(
+        "seen",
         name,
         event.kind,
         event.resolved_bid_id,
         "" if product is None else f"{product.type}:{product.id}",
         (event.click_type or "") if isinstance(event, Click) else "",
     )
-    text = "\0".join(parts)
-    return f"topsort:seen:{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
 
 
 def _is_repeated_click(key: str, event_id: str, window: int) -> bool:
@@ -112,21 +110,65 @@ def _look_for_repeats(events: Sequence[Event], keys: Sequence[str], window: int)
     return is_repeat
 
 
-def count_clicks(name: str, number: int) -> bool:
-    """Note ``number`` clicks of ``name``; return whether they are still as many as a person makes.
+def split_floods(events: Sequence[Event], name: str) -> tuple[list[Event], list[Event]]:
+    """Return the events that count, and the clicks beyond what a person makes.
 
     ``name``: a shopper's ``cache_name`` or, without one, ``"address:..."``. ``TOPSORT_CLICK_RATE``
-    says how many in each of its periods, which begin with the clock's and not with a first click. True where it
-    says nothing, and where the cache does not count. Never raises.
+    says how many clicks count in each of its periods, which begin with the clock's and not with a
+    first click. A click belongs to the period in which it happened, if that is within the last day,
+    such as one that has waited for the network. All count where the setting says nothing, and where
+    the cache does not count. Never raises.
+
+    Ask it before ``split_repeats``, which remembers what it lets through.
     """
     rate = read_rate(topsort_settings.TOPSORT_CLICK_RATE)
-    if rate is None:
-        return True
-    # The period is in the key: some of Django's caches keep a number longer at each increase.
-    text = f"{name}\0{int(time.time() // rate.seconds)}"
-    key = f"topsort:clicks:{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
+    clicks = [index for index, event in enumerate(events) if type(event) is Click]
+    if rate is None or not clicks:
+        return list(events), []
+    now = time.time()
+    current = int(now // rate.seconds)
+    excess: set[int] = set()
+    for period, group in _group_by_period(events, clicks, rate, now).items():
+        # The period is in the key: some of Django's caches keep a number longer at each increase.
+        key = _build_key("clicks", name, str(period))
+        # What has waited comes at any time of the day, and a period of late is soon over.
+        seconds = rate.seconds * 2 if period >= current - 1 else DAY
+        excess.update(group[_count_up(key, len(group), rate.number, seconds) :])
+    return (
+        [event for index, event in enumerate(events) if index not in excess],
+        [event for index, event in enumerate(events) if index in excess],
+    )
+
+
+def _group_by_period(
+    events: Sequence[Event], clicks: Sequence[int], rate: Rate, now: float
+) -> dict[int, list[int]]:
+    """Return which of the ``clicks``, by their indexes, happened in which period of ``rate``."""
+    groups: dict[int, list[int]] = {}
+    current = int(now // rate.seconds)
+    for index in clicks:
+        moment = events[index].occurred_at.timestamp()
+        period = int(moment // rate.seconds) if now - DAY <= moment <= now else current
+        if period not in groups and len(groups) >= MAX_PERIODS:
+            period = current
+        groups.setdefault(period, []).append(index)
+    return groups
+
+
+def _count_up(key: str, number: int, limit: int, seconds: int) -> int:
+    """Count ``number`` more under ``key``; return how many of them are within ``limit``.
+
+    All of them where the cache is down, has lost the number, or holds something else.
+    """
     try:
-        total: Any = number if cache.add(key, number, rate.seconds) else cache.incr(key, number)
-        return bool(total <= rate.number)
+        total: Any = number if cache.add(key, number, seconds) else cache.incr(key, number)
+        left = limit - int(total - number)
     except Exception:
-        return True  # a cache that is down, has lost the number, or holds something else
+        return number
+    return max(0, min(number, left))
+
+
+def _build_key(sort: str, *parts: str) -> str:
+    """Return a key that shows nothing: memcached takes 250 characters, and no blanks."""
+    text = "\0".join(parts)
+    return f"topsort:{sort}:{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"

@@ -18,6 +18,7 @@ from django_topsort.links import build_click_url, follow_click
 from django_topsort.shoppers import Shopper, sign_shopper
 from django_topsort.traffic import split_repeats
 from tests.shop.models import Product
+from tests.test_clicks import Clock
 
 urlpatterns: list[object] = []  # the package's URLs are not included
 
@@ -391,6 +392,22 @@ def test_flood_of_clicks_is_led_on_and_counted_as_dropped(
     follow(build_url(), "", headers={"x-forwarded-for": "192.0.2.9"})
     follow(build_url(), "", headers={"user-agent": "Mozilla/5.0 Safari/600"})
     assert len(outbox) == 6
+
+
+@override_settings(TOPSORT_CLICK_RATE="1/minute")
+def test_click_that_came_too_soon_counts_later(
+    monkeypatch: pytest.MonkeyPatch, drops: list[tuple[str, str, int]]
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("time.time", clock.time)
+    url = build_url("bid-1")
+    follow(build_url("bid-2"))
+    follow(url)
+    assert drops == [("clicks", "too_many_clicks", 1)]
+
+    clock.now += 60
+    follow(url)
+    assert [getattr(event, "resolved_bid_id", None) for event in outbox] == ["bid-2", "bid-1"]
 
 
 def get_customer(request: HttpRequest) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.test import override_settings
 
 from django_topsort.events import Click, Entity, Event, Impression
-from django_topsort.traffic import Rate, count_clicks, read_rate, split_repeats
+from django_topsort.traffic import MAX_PERIODS, Rate, read_rate, split_floods, split_repeats
 from tests.sending.engine import build_event
 from tests.test_clicks import NOW, Clock
 
@@ -120,6 +120,14 @@ def see(bid: str = "bid-1", **fields: Any) -> Impression:
 
 def click(bid: str = "bid-1", **fields: Any) -> Click:
     return Click(opaque_user_id=SHOPPER, resolved_bid_id=bid, **fields)
+
+
+def count_clicks(name: str, number: int) -> int:
+    """Return how many of so many new clicks count."""
+    clicks = [click() for _ in range(number)]
+    counted, excess = split_floods(clicks, name)
+    assert [*counted, *excess] == clicks
+    return len(counted)
 
 
 def split(*events: Event, shopper: str = SHOPPER) -> tuple[list[Event], list[Event]]:
@@ -289,7 +297,7 @@ def test_all_counts_where_the_cache_is_down(name: str) -> None:
         for _ in range(2):
             assert [len(part) for part in split(click())] == [1, 0]
             assert [len(part) for part in split(see(), see("bid-2"))] == [2, 0]
-            assert count_clicks(SHOPPER, 1000)
+            assert count_clicks(SHOPPER, 1000) == 1000
 
 
 @pytest.mark.parametrize("answer", ["nonsense", 5, ["bid"], {"key": "value"}])
@@ -317,7 +325,7 @@ def test_dummy_cache_lets_all_through() -> None:
         for _ in range(2):
             assert [len(part) for part in split(see(), click())] == [2, 0]
             assert [len(part) for part in split(click())] == [1, 0]
-            assert count_clicks(SHOPPER, 60)
+            assert count_clicks(SHOPPER, 60) == 60
 
 
 # Floods
@@ -340,7 +348,7 @@ def test_rate_is_read_as_drf_writes_it(text: object, rate: Rate | None) -> None:
 
 def test_clicks_count_up_to_the_rate(clock: Clock) -> None:
     clock.now = NOW - NOW % 60
-    assert all(count_clicks(SHOPPER, 1) for _ in range(60))
+    assert [count_clicks(SHOPPER, 1) for _ in range(60)] == [1] * 60
 
     assert not count_clicks(SHOPPER, 1)
     assert count_clicks("another", 1)
@@ -350,10 +358,59 @@ def test_clicks_count_up_to_the_rate(clock: Clock) -> None:
     assert count_clicks(SHOPPER, 1)
 
 
-def test_clicks_of_one_request_count_together() -> None:
-    assert not count_clicks("first", 61)
-    assert count_clicks("second", 60)
-    assert not count_clicks("second", 1)
+def test_clicks_of_one_request_count_as_far_as_the_rate_goes() -> None:
+    assert count_clicks("first", 61) == 60
+    assert count_clicks("second", 50) == 50
+    assert count_clicks("second", 20) == 10
+    assert count_clicks("second", 1) == 0
+
+
+def test_first_clicks_of_a_request_count_and_all_else_that_is_in_it(clock: Clock) -> None:
+    events: list[Event] = [see(), click("bid-1"), build_event("pageviews"), click("bid-2"), see()]
+
+    with override_settings(TOPSORT_CLICK_RATE="1/day"):
+        assert split_floods(events, SHOPPER) == ([*events[:3], events[4]], [events[3]])
+
+
+def click_at(moment: float) -> Click:
+    return click(occurred_at=datetime.fromtimestamp(moment, UTC))
+
+
+def test_clicks_that_have_waited_count_when_they_happened(clock: Clock) -> None:
+    waited: list[Event] = [click_at(clock.now - 118 * age) for age in range(61)]  # two hours
+
+    assert split_floods(waited, SHOPPER) == (waited, [])
+    late = [click_at(clock.now - 118 * 30) for _ in range(60)]
+    counted, excess = split_floods(late, SHOPPER)
+    assert (len(counted), len(excess)) == (59, 1)
+    clock.now += 5 * 3600
+    assert split_floods(late[:1], SHOPPER)[1] == late[:1]
+
+
+@pytest.mark.parametrize("age", [-60, 86401, 10 * 86400])
+def test_click_of_another_day_counts_when_it_comes(age: float, clock: Clock) -> None:
+    assert count_clicks(SHOPPER, 60) == 60
+
+    assert split_floods([click_at(clock.now - age)], SHOPPER)[0] == []
+    assert split_floods([click_at(clock.now - 86399)], SHOPPER)[1] == []
+
+
+def test_clicks_of_very_many_periods_cost_a_bounded_number_of_calls(clock: Clock) -> None:
+    waited = [click_at(clock.now - 60 * age) for age in range(1, 500)]
+
+    counted, excess = split_floods(waited, SHOPPER)
+
+    assert len(ReportingCache.calls) <= MAX_PERIODS + 1
+    assert (len(counted), len(excess)) == (MAX_PERIODS + 60, 499 - MAX_PERIODS - 60)
+
+
+def test_click_that_did_not_count_is_nothing_that_a_later_one_repeats(clock: Clock) -> None:
+    with override_settings(TOPSORT_CLICK_RATE="1/minute"):
+        count_clicks(SHOPPER, 1)
+        assert split_floods([click()], SHOPPER)[0] == []
+        clock.now += 60
+        (later,) = split_floods([click()], SHOPPER)[0]
+    assert split(later) == ([later], [])
 
 
 def test_clicks_cost_one_call_or_two() -> None:
@@ -367,7 +424,7 @@ def test_clicks_cost_one_call_or_two() -> None:
 @pytest.mark.parametrize("rate", [None, "", "many", 60, object()])
 def test_any_number_of_clicks_counts_without_a_rate(rate: Any) -> None:
     with override_settings(TOPSORT_CLICK_RATE=rate):
-        assert all(count_clicks(SHOPPER, 1000) for _ in range(3))
+        assert [count_clicks(SHOPPER, 1000) for _ in range(3)] == [1000] * 3
     assert ReportingCache.calls == []
 
 

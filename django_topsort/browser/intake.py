@@ -22,12 +22,11 @@ from django_topsort.browser.refusals import (
 )
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import leave_out, log_safely
-from django_topsort.events import Click
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import get_collector, get_request_shopper
 from django_topsort.shoppers import get_shopper, has_consent
 from django_topsort.tracking import record
-from django_topsort.traffic import count_clicks, split_repeats
+from django_topsort.traffic import split_floods, split_repeats
 from django_topsort.visits import get_ignore_reason
 
 if TYPE_CHECKING:
@@ -146,14 +145,13 @@ def _build(builder: Builder, reading: Reading) -> tuple[list[Event], list[Refusa
 def _leave_out_traffic(built: list[Event], shopper: Shopper, address: str) -> list[Event]:
     """Return the events that count, once what nobody has done, or not now, is left out."""
     name = shopper.cache_name
-    clicker = address if shopper.source == "minted" else name
-    events, repeats = split_repeats(built, name)
+    # First the floods: what does not count must not be what a later click repeats.
+    events, floods = split_floods(built, address if shopper.source == "minted" else name)
+    if floods:
+        leave_out(floods, "too_many_clicks")
+    events, repeats = split_repeats(events, name)
     if repeats:
         leave_out(repeats, "duplicate")
-    clicks = [event for event in events if type(event) is Click]
-    if clicks and not count_clicks(clicker, len(clicks)):
-        leave_out(clicks, "too_many_clicks")
-        return [event for event in events if type(event) is not Click]
     return events
 
 

@@ -27,6 +27,7 @@ from tests.browser.sending import (
     build_sponsored,
     encode,
 )
+from tests.test_clicks import Clock
 
 all_kinds = override_settings(
     TOPSORT_BROWSER_EVENTS=["impressions", "clicks", "purchases", "pageviews"]
@@ -320,6 +321,27 @@ def test_more_clicks_than_a_person_makes_are_left_out(drops: list[tuple[str, str
 
     assert drops == [("clicks", "too_many_clicks", 1)]
     assert [type(event) for event in outbox].count(Click) == 4
+
+
+@override_settings(TOPSORT_CLICK_RATE="1/minute")
+def test_click_that_came_too_soon_counts_later(
+    monkeypatch: pytest.MonkeyPatch, drops: list[tuple[str, str, int]]
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("time.time", clock.time)
+    assert take(clicks=[build_sponsored("bid-1"), build_sponsored("bid-2")]).recorded == 1
+    clock.now += 60
+    assert take(clicks=[build_sponsored("bid-2")]).recorded == 1
+
+    assert drops == [("clicks", "too_many_clicks", 1)]
+
+
+def test_clicks_that_have_waited_for_the_network_count() -> None:
+    now = datetime.now(UTC)
+    times = [(now - timedelta(minutes=2 * age)).isoformat() for age in range(61)]
+    clicks = [build_sponsored(f"bid-{time}", occurredAt=time) for time in times]
+
+    assert take(clicks=clicks).recorded == 61
 
 
 @override_settings(TOPSORT_CLICK_RATE="1/day")
