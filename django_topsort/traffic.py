@@ -10,7 +10,7 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from django.core.cache import cache
 
@@ -22,6 +22,8 @@ from django_topsort.events import Click, Event, Impression
 RATE = re.compile(r"([1-9]\d{0,8})/(s|sec|second|m|min|minute|h|hour|d|day)", re.ASCII)
 PERIODS = {"s": 1, "m": 60, "h": 60 * 60, "d": 24 * 60 * 60}
 DAY = PERIODS["d"]  # in seconds; what a browser has kept for longer happens when it comes
+MAX_VARIANTS = 10  # of the clicks on one bid; a page has a handful of buttons for each product
+TOO_MANY = "-"  # kept in the place of an event's id, so that it is no event's second attempt
 MAX_PERIODS = 120  # of one request; each costs the cache a call or two
 
 
@@ -49,6 +51,9 @@ def split_repeats(events: Sequence[Event], name: str) -> tuple[list[Event], list
 
     Two processes that look at once may both let a repeat through, because none waits for another.
     A click that comes alone cannot be let through twice: the cache takes one of two.
+
+    Attribution and click type are the browser's to choose: clicks with one of them count ten times
+    for one bid and shopper within the window.
     """
     counted = list(events)
     keys = [_build_seen_key(event, name) for event in counted]
@@ -59,9 +64,9 @@ def split_repeats(events: Sequence[Event], name: str) -> tuple[list[Event], list
         if window <= 0:
             return counted, []
         if len(counted) == 1 and type(counted[0]) is Click:
-            is_repeat = [_is_repeated_click(keys[0], counted[0].id, window)]
+            is_repeat = [_is_repeated_click(counted[0], keys[0], name, window)]
         else:
-            is_repeat = _look_for_repeats(counted, keys, window)
+            is_repeat = _look_for_repeats(counted, keys, name, window)
     except Exception:
         return counted, []  # a cache that is down, or a setting that nobody can read
     pairs = list(zip(counted, is_repeat, strict=True))
@@ -79,35 +84,59 @@ def _build_seen_key(event: Event, name: str) -> str:
         "seen",
         name,
         event.kind,
-        event.resolved_bid_id,
+        _get_bid(event),
         "" if product is None else f"{product.type}:{product.id}",
         (event.click_type or "") if isinstance(event, Click) else "",
     )
 
 
-def _is_repeated_click(key: str, event_id: str, window: int) -> bool:
+def _is_repeated_click(click: Click, key: str, name: str, window: int) -> bool:
     """Whether a click repeats another: one call where it does not, and of two at once one does."""
     # Not whatever is false: None is what a cache says that keeps its errors to itself.
-    if cache.add(key, event_id, window) is not False:
+    if cache.add(key, click.id, window) is not False:
+        if _is_variant(click) and not _count_variants(click, 1, name, window):
+            cache.set(key, TOO_MANY, window)
+            return True
         return False
     first = cache.get(key)
-    return isinstance(first, str) and first != event_id
+    return isinstance(first, str) and first != click.id
 
 
-def _look_for_repeats(events: Sequence[Event], keys: Sequence[str], window: int) -> list[bool]:
+def _look_for_repeats(
+    events: Sequence[Event], keys: Sequence[str], name: str, window: int
+) -> list[bool]:
     """Return of each event whether it repeats another, and keep those that do not."""
     answer: Any = cache.get_many({key for key in keys if key})
     seen: dict[str, Any] = dict(answer) if isinstance(answer, Mapping) else {}
     new: dict[str, str] = {}
-    is_repeat = []
+    variants: dict[str, list[tuple[str, Click]]] = {}
     for event, key in zip(events, keys, strict=True):
-        first = seen.get(key)
-        if key and not isinstance(first, str):
-            new[key] = seen[key] = first = event.id
-        is_repeat.append(bool(key) and first != event.id)
+        if key and not isinstance(seen.get(key), str):
+            new[key] = seen[key] = event.id
+            if _is_variant(event):
+                variants.setdefault(_get_bid(event), []).append((key, event))
+    for clicks in variants.values():
+        counted = _count_variants(clicks[0][1], len(clicks), name, window)
+        for key, _ in clicks[counted:]:
+            new[key] = seen[key] = TOO_MANY
     if new:
         cache.set_many(new, window)
-    return is_repeat
+    return [bool(key) and seen[key] != event.id for event, key in zip(events, keys, strict=True)]
+
+
+def _is_variant(event: Event) -> TypeGuard[Click]:
+    """Whether it is a click with what the browser chooses, so that none need be like another."""
+    return type(event) is Click and bool(event.additional_attribution or event.click_type)
+
+
+def _count_variants(click: Click, number: int, name: str, window: int) -> int:
+    """Count ``number`` new variants of the click's bid; return how many of them still count."""
+    return _count_up(_build_key("variants", name, _get_bid(click)), number, MAX_VARIANTS, window)
+
+
+def _get_bid(event: Impression | Click) -> str:
+    """Return the bid without the blanks by which it would look like another."""
+    return (event.resolved_bid_id or "").strip()
 
 
 def split_floods(events: Sequence[Event], name: str) -> tuple[list[Event], list[Event]]:

@@ -183,6 +183,56 @@ def test_what_differs_is_no_repeat() -> None:
         assert split(event) == ([event], [])
 
 
+def test_blanks_make_no_other_bid() -> None:
+    first, others = click(), [click(bid) for bid in (" bid-1", "bid-1 ", "\tbid-1\u00a0")]
+
+    assert split(first, *others) == ([first], others)
+    assert split(others[0]) == ([], others[:1])
+
+
+def click_variant(number: int, bid: str = "bid-1") -> Click:
+    if number == 0:
+        return click(bid, click_type="like")
+    return click(bid, additional_attribution=Entity(id=f"product-{number}", type="product"))
+
+
+def test_ten_variants_of_a_click_count_one_by_one(clock: Clock) -> None:
+    variants = [click_variant(number) for number in range(12)]
+
+    assert [split(one)[0] == [one] for one in variants] == [True] * 10 + [False] * 2
+    # The same event again is another attempt, but not of what did not count.
+    assert split(variants[9]) == ([variants[9]], [])
+    assert split(variants[10]) == ([], [variants[10]])
+    assert split(*variants) == (variants[:10], variants[10:])
+    assert len(split(click())[0]) == 1
+    assert len(split(click_variant(1, "bid-2"))[0]) == 1
+    assert len(split(click_variant(11), shopper="another")[0]) == 1
+    clock.now += 1801
+    assert len(split(click_variant(12))[0]) == 1
+
+
+def test_ten_variants_of_a_click_count_in_one_request() -> None:
+    variants = [click_variant(number, f" bid-1{' ' * number}") for number in range(12)]
+    others: list[Event] = [click(), see(), click_variant(1, "bid-2")]
+
+    assert split(*variants, *variants, *others) == (
+        [*variants[:10], *variants[:10], *others],
+        [*variants[10:], *variants[10:]],
+    )
+    late = click_variant(20)
+    assert split(late) == ([], [late])
+    assert split(late, *others) == (others, [late])
+
+
+def test_click_asks_for_its_variants_only_where_it_has_any() -> None:
+    split(click_variant(1))
+    assert ReportingCache.calls == ["add", "add"]
+
+    ReportingCache.calls.clear()
+    split(click_variant(2), click_variant(3), click())
+    assert ReportingCache.calls == ["get_many", "add", "incr", "set_many"]
+
+
 def test_what_another_shopper_does_is_no_repeat() -> None:
     split(see(), click())
     others: list[Event] = [see(), click()]
