@@ -207,6 +207,9 @@ class TopsortSettings:
         "How many clicks of one shopper count, those of a client without a cookie by its address;"
         " None: any number.",
     )
+    TOPSORT_CLICK_ADDRESS_RATE = Setting[str | None](
+        "1200/minute", "How many clicks of one address count; None: any number."
+    )
     TOPSORT_DUPLICATE_WINDOW = Setting[int](
         30 * 60,
         "Seconds within which a shopper's further impressions or clicks of one bid are left out; 0:"

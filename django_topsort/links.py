@@ -112,7 +112,7 @@ def _track_claim(
     if shopper.source == "minted":
         client = " ".join(request.META.get(name, "") for name in CLIENT)
     # First the floods: what does not count must not be what a later click repeats.
-    if split_floods([said], _find_clicker(request, shopper))[1]:
+    if split_floods([said], _find_clicker(request, shopper), _find_address(request))[1]:
         leave_out([said], "too_many_clicks")
         return
     event_id = claim_click(nonce, shopper.cache_name, client)

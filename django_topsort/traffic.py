@@ -139,34 +139,59 @@ def _get_bid(event: Impression | Click) -> str:
     return (event.resolved_bid_id or "").strip()
 
 
-def split_floods(events: Sequence[Event], name: str) -> tuple[list[Event], list[Event]]:
-    """Return the events that count, and the clicks beyond what a person makes.
+def split_floods(
+    events: Sequence[Event], name: str, address: str
+) -> tuple[list[Event], list[Event]]:
+    """Return the events that count, and the clicks beyond what a person, or an address, makes.
 
-    ``name``: a shopper's ``cache_name`` or, without one, ``"address:..."``. ``TOPSORT_CLICK_RATE``
-    says how many clicks count in each of its periods, which begin with the clock's and not with a
-    first click. A click belongs to the period in which it happened, if that is within the last day,
-    such as one that has waited for the network. All count where the setting says nothing, and where
-    the cache does not count. Never raises.
+    ``name``: a shopper's ``cache_name``, or what stands for a client that brings no id.
+    ``TOPSORT_CLICK_RATE`` says how many clicks count in each of its periods, which begin with the
+    clock's and not with a first click. A click belongs to the period in which it happened, if that
+    is within the last day, such as one that has waited for the network. ``address``: of those of
+    one address ``TOPSORT_CLICK_ADDRESS_RATE`` count, by when they come: ids and times are anybody's
+    to invent. All count where a setting says nothing, and where the cache does not count. Never
+    raises.
 
     Ask it before ``split_repeats``, which remembers what it lets through.
     """
-    rate = read_rate(topsort_settings.TOPSORT_CLICK_RATE)
     clicks = [index for index, event in enumerate(events) if type(event) is Click]
-    if rate is None or not clicks:
+    if not clicks:
         return list(events), []
     now = time.time()
-    current = int(now // rate.seconds)
-    excess: set[int] = set()
-    for period, group in _group_by_period(events, clicks, rate, now).items():
-        # The period is in the key: some of Django's caches keep a number longer at each increase.
-        key = _build_key("clicks", name, str(period))
-        # What has waited comes at any time of the day, and a period of late is soon over.
-        seconds = rate.seconds * 2 if period >= current - 1 else DAY
-        excess.update(group[_count_up(key, len(group), rate.number, seconds) :])
+    counted = _count_of_address(clicks, address, now)
+    counted = _count_of_shopper(events, counted, name, now)
+    excess = {*clicks} - {*counted}
     return (
         [event for index, event in enumerate(events) if index not in excess],
         [event for index, event in enumerate(events) if index in excess],
     )
+
+
+def _count_of_address(clicks: list[int], address: str, now: float) -> list[int]:
+    """Return which of the ``clicks``, by their indexes, are within the address's rate."""
+    rate = read_rate(topsort_settings.TOPSORT_CLICK_ADDRESS_RATE)
+    if rate is None:
+        return clicks
+    # The period is in the key: some of Django's caches keep a number longer at each increase.
+    key = _build_key("address-clicks", address, str(int(now // rate.seconds)))
+    return clicks[: _count_up(key, len(clicks), rate.number, rate.seconds)]
+
+
+def _count_of_shopper(
+    events: Sequence[Event], clicks: list[int], name: str, now: float
+) -> list[int]:
+    """Return which of the ``clicks``, by their indexes, are within the shopper's rate."""
+    rate = read_rate(topsort_settings.TOPSORT_CLICK_RATE)
+    if rate is None:
+        return clicks
+    counted: list[int] = []
+    current = int(now // rate.seconds)
+    for period, group in _group_by_period(events, clicks, rate, now).items():
+        key = _build_key("clicks", name, str(period))
+        # What has waited comes at any time of the day, and a period of late is soon over.
+        seconds = rate.seconds * 2 if period >= current - 1 else DAY
+        counted += group[: _count_up(key, len(group), rate.number, seconds)]
+    return counted
 
 
 def _group_by_period(

@@ -288,6 +288,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E059", {"TOPSORT_VIEWABLE_SHARE": 50}, "at most 1", "VIEWABLE_SHARE = 0.5"),
     ("E060", {"TOPSORT_VIEWABLE_SECONDS": -1}, "from 0 to 60", "VIEWABLE_SECONDS = 1.0"),
     ("E061", {"TOPSORT_USER_HEADER": "yes"}, "True or False", "USER_HEADER = False"),
+    ("E062", {"TOPSORT_CLICK_ADDRESS_RATE": 9}, '"60/minute"', "ADDRESS_RATE = '1200/minute'"),
     ("W016", {"TOPSORT_LINK_USERS": True}, "nothing to link", "TOPSORT_USER_ID"),
     ("W012", SENDING, "purchases are kept in memory", f'write "purchases": "{OUTBOX}"'),
     (

@@ -394,6 +394,19 @@ def test_flood_of_clicks_is_led_on_and_counted_as_dropped(
     assert len(outbox) == 6
 
 
+@override_settings(TOPSORT_CLICK_ADDRESS_RATE="2/day")
+def test_flood_of_clicks_of_one_address_counts_as_its_rate_says(
+    drops: list[tuple[str, str, int]],
+) -> None:
+    for number in range(3):
+        follow(build_url(), f"shopper-{number}")
+    follow(build_url(), "shopper-4", REMOTE_ADDR="192.0.2.8")
+    follow(build_url(), "shopper-5", headers={"x-forwarded-for": "127.0.0.1"})
+
+    assert len(outbox) == 4
+    assert drops == [("clicks", "too_many_clicks", 1)]
+
+
 @override_settings(TOPSORT_CLICK_RATE="1/minute")
 def test_click_that_came_too_soon_counts_later(
     monkeypatch: pytest.MonkeyPatch, drops: list[tuple[str, str, int]]

@@ -20,6 +20,7 @@ from tests.sending.engine import build_event
 from tests.test_clicks import NOW, Clock
 
 SHOPPER = "0193568c-3d1c-7b7e-9d39-4d3ea2b4a111"
+ADDRESS = "address:192.0.2.7"
 
 
 class ReportingCache(LocMemCache):
@@ -125,7 +126,7 @@ def click(bid: str = "bid-1", **fields: Any) -> Click:
 def count_clicks(name: str, number: int) -> int:
     """Return how many of so many new clicks count."""
     clicks = [click() for _ in range(number)]
-    counted, excess = split_floods(clicks, name)
+    counted, excess = split_floods(clicks, name, ADDRESS)
     assert [*counted, *excess] == clicks
     return len(counted)
 
@@ -419,7 +420,7 @@ def test_first_clicks_of_a_request_count_and_all_else_that_is_in_it(clock: Clock
     events: list[Event] = [see(), click("bid-1"), build_event("pageviews"), click("bid-2"), see()]
 
     with override_settings(TOPSORT_CLICK_RATE="1/day"):
-        assert split_floods(events, SHOPPER) == ([*events[:3], events[4]], [events[3]])
+        assert split_floods(events, SHOPPER, ADDRESS) == ([*events[:3], events[4]], [events[3]])
 
 
 def click_at(moment: float) -> Click:
@@ -429,51 +430,68 @@ def click_at(moment: float) -> Click:
 def test_clicks_that_have_waited_count_when_they_happened(clock: Clock) -> None:
     waited: list[Event] = [click_at(clock.now - 118 * age) for age in range(61)]  # two hours
 
-    assert split_floods(waited, SHOPPER) == (waited, [])
+    assert split_floods(waited, SHOPPER, ADDRESS) == (waited, [])
     late = [click_at(clock.now - 118 * 30) for _ in range(60)]
-    counted, excess = split_floods(late, SHOPPER)
+    counted, excess = split_floods(late, SHOPPER, ADDRESS)
     assert (len(counted), len(excess)) == (59, 1)
     clock.now += 5 * 3600
-    assert split_floods(late[:1], SHOPPER)[1] == late[:1]
+    assert split_floods(late[:1], SHOPPER, ADDRESS)[1] == late[:1]
 
 
 @pytest.mark.parametrize("age", [-60, 86401, 10 * 86400])
 def test_click_of_another_day_counts_when_it_comes(age: float, clock: Clock) -> None:
     assert count_clicks(SHOPPER, 60) == 60
 
-    assert split_floods([click_at(clock.now - age)], SHOPPER)[0] == []
-    assert split_floods([click_at(clock.now - 86399)], SHOPPER)[1] == []
+    assert split_floods([click_at(clock.now - age)], SHOPPER, ADDRESS)[0] == []
+    assert split_floods([click_at(clock.now - 86399)], SHOPPER, ADDRESS)[1] == []
 
 
 def test_clicks_of_very_many_periods_cost_a_bounded_number_of_calls(clock: Clock) -> None:
     waited = [click_at(clock.now - 60 * age) for age in range(1, 500)]
 
-    counted, excess = split_floods(waited, SHOPPER)
+    counted, excess = split_floods(waited, SHOPPER, ADDRESS)
 
-    assert len(ReportingCache.calls) <= MAX_PERIODS + 1
+    assert len(ReportingCache.calls) <= MAX_PERIODS + 2
     assert (len(counted), len(excess)) == (MAX_PERIODS + 60, 499 - MAX_PERIODS - 60)
 
 
 def test_click_that_did_not_count_is_nothing_that_a_later_one_repeats(clock: Clock) -> None:
     with override_settings(TOPSORT_CLICK_RATE="1/minute"):
         count_clicks(SHOPPER, 1)
-        assert split_floods([click()], SHOPPER)[0] == []
+        assert split_floods([click()], SHOPPER, ADDRESS)[0] == []
         clock.now += 60
-        (later,) = split_floods([click()], SHOPPER)[0]
+        (later,) = split_floods([click()], SHOPPER, ADDRESS)[0]
     assert split(later) == ([later], [])
 
 
-def test_clicks_cost_one_call_or_two() -> None:
+def test_clicks_of_an_address_count_up_to_its_rate(clock: Clock) -> None:
+    with override_settings(TOPSORT_CLICK_ADDRESS_RATE="100/minute"):
+        assert [count_clicks(f"shopper-{number}", 40) for number in range(4)] == [40, 40, 20, 0]
+        assert split_floods([click()], "another", "address:192.0.2.8")[1] == []
+        # A time of its own makes no click another one's.
+        assert split_floods([click_at(clock.now - 3600)], "another", ADDRESS)[0] == []
+        clock.now += 60
+        assert count_clicks("shopper-4", 40) == 40
+
+
+def test_clicks_cost_one_call_or_two_for_each_of_the_rates() -> None:
     count_clicks(SHOPPER, 1)
-    assert ReportingCache.calls == ["add"]
+    assert ReportingCache.calls == ["add"] * 2
 
     count_clicks(SHOPPER, 1)
-    assert ReportingCache.calls[1:] == ["add", "incr"]
+    assert ReportingCache.calls[2:] == ["add", "incr"] * 2
+
+
+def test_events_without_a_click_ask_for_no_rate() -> None:
+    events = [see(), build_event("pageviews")]
+
+    assert split_floods(events, SHOPPER, ADDRESS) == (events, [])
+    assert ReportingCache.calls == []
 
 
 @pytest.mark.parametrize("rate", [None, "", "many", 60, object()])
 def test_any_number_of_clicks_counts_without_a_rate(rate: Any) -> None:
-    with override_settings(TOPSORT_CLICK_RATE=rate):
+    with override_settings(TOPSORT_CLICK_RATE=rate, TOPSORT_CLICK_ADDRESS_RATE=rate):
         assert [count_clicks(SHOPPER, 1000) for _ in range(3)] == [1000] * 3
     assert ReportingCache.calls == []
 

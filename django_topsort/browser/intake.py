@@ -146,7 +146,7 @@ def _leave_out_traffic(built: list[Event], shopper: Shopper, address: str) -> li
     """Return the events that count, once what nobody has done, or not now, is left out."""
     name = shopper.cache_name
     # First the floods: what does not count must not be what a later click repeats.
-    events, floods = split_floods(built, address if shopper.source == "minted" else name)
+    events, floods = split_floods(built, address if shopper.source == "minted" else name, address)
     if floods:
         leave_out(floods, "too_many_clicks")
     events, repeats = split_repeats(events, name)

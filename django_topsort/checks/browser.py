@@ -87,6 +87,7 @@ RULES = {
     "TOPSORT_USER_HEADER": Rule(
         "E061", lambda value: isinstance(value, bool), "it must be True or False"
     ),
+    "TOPSORT_CLICK_ADDRESS_RATE": Rule("E062", is_rate, RATE_RULE),
 }
 
 

@@ -323,6 +323,19 @@ def test_more_clicks_than_a_person_makes_are_left_out(drops: list[tuple[str, str
     assert [type(event) for event in outbox].count(Click) == 4
 
 
+@override_settings(TOPSORT_CLICK_ADDRESS_RATE="2/day")
+def test_clicks_of_invented_shoppers_count_as_the_rate_of_their_address_says(
+    drops: list[tuple[str, str, int]],
+) -> None:
+    for number in range(3):
+        take(build_request(cookie=f"tsuid=shopper-{number}"), clicks=[build_sponsored()])
+    other = build_request(cookie="tsuid=shopper-4")
+    take_events(other, encode(clicks=[build_sponsored()]), address="192.0.2.7")
+
+    assert len(outbox) == 3
+    assert drops == [("clicks", "too_many_clicks", 1)]
+
+
 @override_settings(TOPSORT_CLICK_RATE="1/minute")
 def test_click_that_came_too_soon_counts_later(
     monkeypatch: pytest.MonkeyPatch, drops: list[tuple[str, str, int]]
