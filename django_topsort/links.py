@@ -78,6 +78,8 @@ def follow_click(request: HttpRequest, token: str) -> str:
         collector = get_collector(request)
         if is_ignored(request, collector):
             _count_ignored(request, claim.fields)
+        elif _is_embedded(request):
+            leave_out([_read_content(claim.fields, "-")], "embedded")
         else:
             _track_claim(request, collector, claim.nonce, claim.fields)
     except Exception as error:
@@ -92,6 +94,16 @@ def _count_ignored(request: HttpRequest, content: dict[str, Any]) -> None:
     # HEAD asks where a link leads, which is no click.
     if reason not in (None, "head") and has_consent(request):
         leave_out([_read_content(content, "-")], reason)
+
+
+def _is_embedded(request: HttpRequest) -> bool:
+    """Whether a page of another site has fetched the link by itself: as an image, or in a frame."""
+    destination = request.META.get("HTTP_SEC_FETCH_DEST")
+    return (
+        bool(destination)
+        and destination != "document"
+        and request.META.get("HTTP_SEC_FETCH_SITE") != "same-origin"
+    )
 
 
 def _read_content(content: dict[str, Any], opaque_user_id: str) -> Click:

@@ -36,7 +36,7 @@ MAX_SHOWN = 200  # characters of an id or a path
 # Left out on purpose, so that nothing is lost: the other one of a pair is on its way, or no person
 # has done it. Anybody can cause as many as he likes.
 HARMLESS = frozenset(
-    {"duplicate", "crawler", "automated", "prefetch", "head", "hook", "too_many_clicks"}
+    {"duplicate", "crawler", "automated", "prefetch", "head", "hook", "too_many_clicks", "embedded"}
     | {"forged_bid", "foreign_bid", "stale_bid", "unsigned_bid", "not_taken"}
 )
 

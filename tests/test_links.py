@@ -462,6 +462,56 @@ def test_click_of_a_program_is_counted_as_dropped(
     assert report()  # what the program did is not remembered as the shopper's
 
 
+@pytest.mark.parametrize(
+    ("destination", "site"),
+    [
+        ("image", "cross-site"),
+        ("iframe", "cross-site"),
+        ("iframe", "same-site"),
+        ("script", ""),
+        ("empty", "none"),
+    ],
+)
+def test_link_that_another_site_embeds_is_no_click(
+    destination: str,
+    site: str,
+    drops: list[tuple[str, str, int]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    follow(build_url(), headers={"sec-fetch-dest": destination, "sec-fetch-site": site})
+
+    assert outbox == []
+    assert drops == [("clicks", "embedded", 1)]
+    assert not [line for line in caplog.records if line.levelname == "WARNING"]
+    assert report()
+
+
+@override_settings(TOPSORT_CONSENT=lambda request: not request.COOKIES)
+def test_link_that_another_site_embeds_counts_for_nothing_without_consent(
+    drops: list[object],
+) -> None:
+    follow(build_url(), headers={"sec-fetch-dest": "image", "sec-fetch-site": "cross-site"})
+
+    assert (outbox, drops) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("destination", "site"),
+    [
+        ("document", "none"),  # out of a mail
+        ("document", "cross-site"),  # out of a mail that is read in a browser
+        ("document", "same-origin"),
+        ("iframe", "same-origin"),
+        ("empty", "same-origin"),  # a page that a script replaces
+        ("", "cross-site"),
+    ],
+)
+def test_link_that_somebody_follows_is_a_click(destination: str, site: str) -> None:
+    follow(build_url(), headers={"sec-fetch-dest": destination, "sec-fetch-site": site})
+
+    assert len(outbox) == 1
+
+
 @override_settings(TOPSORT_CONSENT=lambda request: not request.COOKIES)
 def test_click_of_a_program_counts_for_nothing_without_consent(drops: list[object]) -> None:
     follow(build_url(), headers={"user-agent": "Googlebot/2.1"})

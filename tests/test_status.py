@@ -64,7 +64,8 @@ def test_status_counts_the_process_and_the_outbox(settings: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["duplicate", "too_many_clicks", "crawler", "automated", "prefetch", "hook"]
+    "reason",
+    ["duplicate", "too_many_clicks", "embedded", "crawler", "automated", "prefetch", "hook"],
 )
 def test_status_names_what_was_left_out_on_purpose(reason: str) -> None:
     before = get_status()["process"]["clicks"]["reasons"].get(reason, 0)
