@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rest_framework.filters import SearchFilter
-from rest_framework.pagination import PageNumberPagination
+from rest_framework.pagination import LimitOffsetPagination, PageNumberPagination
 from rest_framework.serializers import ListSerializer
 
 from django_topsort.delivery import refuse
@@ -101,7 +101,7 @@ class ReportsImpressions:
         except Exception as error:
             refuse("impressions", error, request)
             return
-        for position, obj in enumerate(shown, start=1):
+        for position, obj in enumerate(shown, start=1 + self._find_offset()):
             try:
                 product = self.get_topsort_product(obj)
                 bid = self.get_resolved_bid_id(obj)
@@ -127,3 +127,11 @@ class ReportsImpressions:
                 if said:
                     found["search_query"] = said
         return found
+
+    def _find_offset(self) -> int:
+        """Return how many objects of the list stand before the page, where no page has a number."""
+        view: Any = self
+        paginator = view.paginator
+        if not isinstance(paginator, LimitOffsetPagination):
+            return 0
+        return getattr(paginator, "offset", 0)  # none where the list is not paginated after all

@@ -184,6 +184,7 @@ urlpatterns = [
     path("products/", Products.as_view()),
     path("paged/", Paged.as_view()),
     path("offsets/", Products.as_view(pagination_class=Offsets)),
+    path("unlimited-offsets/", Products.as_view(pagination_class=LimitOffsetPagination)),
     path("cursors/", Products.as_view(pagination_class=Cursors)),
     path("unlimited/", Products.as_view(pagination_class=PageNumberPagination)),
     path("shelf/", Shelf.as_view()),
@@ -262,12 +263,31 @@ def test_page_has_the_size_that_the_client_asked_for(client: APIClient) -> None:
     assert get_placements()[2] == Placement(path="/paged/", position=3, page=1, page_size=3)
 
 
-@pytest.mark.parametrize("url", ["/offsets/?offset=1", "/cursors/"])
-def test_page_without_a_number_has_places_alone(client: APIClient, url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "places"),
+    [
+        ("/offsets/", (1, 2)),
+        ("/offsets/?offset=1", (2, 3)),
+        ("/offsets/?limit=2&offset=2", (3, 4)),
+        ("/unlimited-offsets/", (1, 2, 3, 4)),
+        ("/cursors/", (1, 2)),
+    ],
+)
+def test_page_without_a_number_has_places_alone(
+    client: APIClient, url: str, places: tuple[int, ...]
+) -> None:
     client.get(url)
 
     name = url.partition("?")[0]
-    assert get_placements() == [Placement(path=name, position=place) for place in (1, 2)]
+    assert get_placements() == [Placement(path=name, position=place) for place in places]
+
+
+def test_page_after_a_cursor_begins_anew(client: APIClient, products: dict[str, Product]) -> None:
+    second = client.get("/cursors/").json()["next"]
+    outbox.clear()
+    client.get(second)
+
+    assert get_shown() == get_places(products, "sandal", "slipper")
 
 
 def test_viewset_reports_its_list_and_nothing_else(
