@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rest_framework.filters import SearchFilter
@@ -33,6 +34,26 @@ def find_bid(shown: object) -> str | None:
     return getattr(shown, "resolved_bid_id", None)
 
 
+def note_shown(serializer: Any) -> deque[Any]:
+    """Let the serializer of a list note what it shows, and return what it will have noted."""
+    # Not the queryset: a ListSerializer may leave some out, and another look would query.
+    shown: deque[Any] = deque()
+    represent_list, represent = serializer.to_representation, serializer.child.to_representation
+
+    def represent_anew(data: Any) -> Any:
+        shown.clear()  # such as for a checksum first, and then for the answer
+        return represent_list(data)
+
+    def represent_and_note(obj: Any) -> Any:
+        data = represent(obj)
+        shown.append(obj)
+        return data
+
+    serializer.to_representation = represent_anew
+    serializer.child.to_representation = represent_and_note
+    return shown
+
+
 class ReportsImpressions:
     """Put before a list view of Django REST framework, it reports what a list's page shows.
 
@@ -48,7 +69,7 @@ class ReportsImpressions:
 
     topsort_reports: ClassVar[Literal["rendered", "seen"]] = "rendered"
     topsort_placement: ClassVar[Mapping[str, Any]] = {}
-    _topsort_shown: deque[Any] | None = None
+    _topsort_shown: deque[deque[Any]] | None = None
 
     def get_topsort_placement(self) -> Mapping[str, Any]:
         """Return the fields of the placement that all objects of the list share."""
@@ -64,38 +85,35 @@ class ReportsImpressions:
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the list, and report what it shows."""
-        shown: deque[Any] = deque()
-        self._topsort_shown = shown
+        lists: deque[deque[Any]] = deque()
+        self._topsort_shown = lists
         try:
             response: Response = super().list(request, *args, **kwargs)  # type: ignore[misc]  # a mixin
         finally:
             self._topsort_shown = None  # what the browsable API serializes afterwards is not shown
-        if shown and response.status_code < 300:
-            self._report_shown(request, shown)
+        if response.status_code < 300:
+            self._report_shown(request, lists)
         return response
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         """Return the serializer; that of a list notes which objects it is given to show."""
         serializer: Any = super().get_serializer(*args, **kwargs)  # type: ignore[misc]  # a mixin
-        shown = self._topsort_shown
-        if shown is not None and isinstance(serializer, ListSerializer):
-            # Not the queryset: a ListSerializer may leave some out, and another look would query.
-            child: Any = serializer.child
-            represent = child.to_representation
-
-            def represent_and_note(obj: Any) -> Any:
-                data = represent(obj)
-                shown.append(obj)
-                return data
-
-            child.to_representation = represent_and_note
+        if self._topsort_shown is not None and isinstance(serializer, ListSerializer):
+            self._topsort_shown.append(note_shown(serializer))
         return serializer
 
-    def _report_shown(self, request: Request, shown: Sequence[Any]) -> None:
+    def _report_shown(self, request: Request, lists: Sequence[deque[Any]]) -> None:
         try:
             if self.topsort_reports not in REPORTS:
                 raise InvalidEvent("topsort_reports", self.topsort_reports, REPORTS_RULE)
             if self.topsort_reports == "seen":
+                return
+            shown: deque[Any] = deque()
+            for index, one in enumerate(lists):
+                # The same objects in the same order are one list that was serialized twice.
+                if one not in islice(lists, index):
+                    shown += one
+            if not shown:
                 return
             fields = {**self._find_page(request), **self.get_topsort_placement()}
         except Exception as error:
@@ -121,7 +139,8 @@ class ReportsImpressions:
             found["page"] = page.number
             found["page_size"] = page.paginator.per_page
         for backend in view.filter_backends:
-            if issubclass(backend, SearchFilter):
+            # Django REST framework takes whatever makes a filter, such as a partial.
+            if isinstance(backend, type) and issubclass(backend, SearchFilter):
                 # Anybody can search for more than a field may hold.
                 said = request.query_params.get(backend.search_param, "").strip()[:MAX_TEXT]
                 if said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -154,6 +155,34 @@ class Offers(ReportsImpressions, ListAPIView[Any]):
         return obj["sku"]
 
 
+class Twice(Products):
+    """Serializes its list for a checksum, too."""
+
+    def get_paginated_response(self, data: Any) -> Response:
+        page = self.filter_queryset(self.get_queryset())[:2]
+        assert self.get_serializer(page, many=True).data == data
+        return super().get_paginated_response(data)
+
+    pagination_class = Pages
+
+
+class Again(Products):
+    """Has one serializer that works twice."""
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        serializer = super().get_serializer(*args, **kwargs)
+        serializer.to_representation(serializer.instance)
+        return serializer
+
+
+class TwoLists(Twice):
+    """Lists what goes with its page, too."""
+
+    def get_paginated_response(self, data: Any) -> Response:
+        others = Product.objects.filter(name="slipper")
+        return Response([*data, *self.get_serializer(others, many=True).data])
+
+
 class Sponsored(Products):
     def get_resolved_bid_id(self, obj: Product) -> str | None:
         return {"shoe": "bid-of-a-shoe", "boot": ""}.get(obj.name)
@@ -195,6 +224,10 @@ urlpatterns = [
     path("some/", Products.as_view(serializer_class=NotBootsSerializer)),
     path("manager/", FromManager.as_view()),
     path("generator/", FromGenerator.as_view()),
+    path("partial/", Products.as_view(filter_backends=[partial(SearchFilter)])),
+    path("twice/", Twice.as_view()),
+    path("again/", Again.as_view()),
+    path("two-lists/", TwoLists.as_view()),
     path("offers/", Offers.as_view()),
     path("sponsored/", Sponsored.as_view()),
     path("broken/", Broken.as_view()),
@@ -234,7 +267,9 @@ def get_places(products: dict[str, Product], *names: str) -> list[tuple[str, int
     return [(str(products[name].pk), place) for place, name in enumerate(names, start=1)]
 
 
-@pytest.mark.parametrize("url", ["products", "unlimited", "manager", "generator"])
+@pytest.mark.parametrize(
+    "url", ["products", "unlimited", "manager", "generator", "partial", "again"]
+)
 def test_list_reports_each_object_at_its_place(
     client: APIClient, products: dict[str, Product], url: str
 ) -> None:
@@ -323,6 +358,22 @@ def test_only_what_was_serialized_is_reported(
     client.get("/some/")
 
     assert get_shown() == get_places(products, "shoe", "sandal", "slipper")
+
+
+def test_list_that_is_serialized_twice_is_reported_once(
+    client: APIClient, products: dict[str, Product]
+) -> None:
+    client.get("/twice/")
+
+    assert get_shown() == get_places(products, "shoe", "boot")
+
+
+def test_two_lists_of_one_answer_are_both_reported(
+    client: APIClient, products: dict[str, Product]
+) -> None:
+    client.get("/two-lists/")
+
+    assert get_shown() == get_places(products, "shoe", "boot", "slipper")
 
 
 def test_placement_of_the_view_is_in_each_event(client: APIClient) -> None:
