@@ -11,8 +11,10 @@ from rest_framework.filters import SearchFilter
 from rest_framework.pagination import LimitOffsetPagination, PageNumberPagination
 from rest_framework.serializers import ListSerializer
 
+from django_topsort.conf import topsort_settings
 from django_topsort.delivery import refuse
 from django_topsort.exceptions import InvalidEvent
+from django_topsort.facts import get_collector, get_request_shopper, is_ignored
 from django_topsort.fields import MAX_TEXT
 from django_topsort.tracking import track_impression
 
@@ -60,7 +62,8 @@ class ReportsImpressions:
     ``class Products(ReportsImpressions, ListAPIView)``, and viewsets alike. After a list that
     succeeds there is an impression for each object that ``get_serializer(..., many=True)`` has
     serialized, at its place in the page: no query more. Nothing is reported where
-    ``topsort_reports`` is ``"seen"``: then the client reports what people see, to the endpoint.
+    ``topsort_reports`` is ``"seen"``: then the client reports what people see, to the endpoint, and
+    with ``TOPSORT_USER_HEADER`` it gets its id by the list.
 
     ``topsort_placement``: more fields of the placement, as ``topsort_placement`` in a template
     takes them. Wrong data raises while ``TOPSORT_STRICT`` holds, and is logged, counted and left
@@ -107,6 +110,7 @@ class ReportsImpressions:
             if self.topsort_reports not in REPORTS:
                 raise InvalidEvent("topsort_reports", self.topsort_reports, REPORTS_RULE)
             if self.topsort_reports == "seen":
+                self._name_shopper(request)
                 return
             shown: deque[Any] = deque()
             for index, one in enumerate(lists):
@@ -128,6 +132,17 @@ class ReportsImpressions:
                 continue
             own = {"position": position, **fields}
             track_impression(request, product, resolved_bid_id=bid, **own)
+
+    def _name_shopper(self, request: Any) -> None:
+        """Let the answer have the id of a client without cookies: its first posts may be two."""
+        if topsort_settings.TOPSORT_USER_HEADER is not True:
+            return  # a cookie would keep each list from shared caches
+        try:
+            collector = get_collector(request)
+            if not is_ignored(request, collector):
+                get_request_shopper(request, collector)
+        except Exception as error:
+            refuse("shopper", error, request)  # no event is lost by it
 
     def _find_page(self, request: Request) -> dict[str, Any]:
         """Return what the view knows of its page: which it is, how long, and what was searched."""

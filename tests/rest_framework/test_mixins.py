@@ -27,6 +27,7 @@ from django_topsort.backends.locmem import outbox
 from django_topsort.events import Entity, Impression, Placement
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.rest_framework.mixins import ReportsImpressions
+from django_topsort.shoppers import USER_HEADER, read_shopper
 from django_topsort.tracking import track_pageview
 from tests.shop.models import Product
 
@@ -432,6 +433,50 @@ def test_list_that_nobody_sees_reports_nothing(
     client.get(f"/{url}/")
 
     assert outbox == []
+    assert drops == []
+
+
+@override_settings(TOPSORT_USER_HEADER=True)
+def test_list_that_the_client_reports_says_who_it_is(client: APIClient) -> None:
+    first = client.get("/seen/")
+
+    signed = first[USER_HEADER]
+    assert read_shopper(signed) == first.cookies["tsuid"].value
+    again = APIClient(headers={**BROWSER, USER_HEADER.lower(): signed}).get("/seen/")
+    assert read_shopper(again[USER_HEADER]) == read_shopper(signed)
+    assert outbox == []
+
+
+@pytest.mark.parametrize(
+    "hooks",
+    [
+        {"TOPSORT_USER_HEADER": False},
+        {"TOPSORT_CONSENT": lambda r: False},
+        {"TOPSORT_IGNORE_REQUEST": lambda r: True},
+    ],
+)
+def test_list_that_the_client_reports_names_nobody_without_need(
+    client: APIClient, hooks: dict[str, Any]
+) -> None:
+    with override_settings(**{"TOPSORT_USER_HEADER": True, **hooks}):
+        response = client.get("/seen/")
+
+    assert USER_HEADER not in response
+    assert not response.cookies
+    assert "Cache-Control" not in response
+
+
+@override_settings(TOPSORT_USER_HEADER=True)
+def test_list_that_the_client_reports_stands_a_hook_that_raises(
+    client: APIClient, drops: list[Any]
+) -> None:
+    def fail(request: HttpRequest) -> bool:
+        raise ZeroDivisionError
+
+    with override_settings(TOPSORT_CONSENT=fail):
+        assert len(client.get("/seen/").json()) == 4
+        with override_settings(TOPSORT_STRICT=True), pytest.raises(ZeroDivisionError):
+            client.get("/seen/")
     assert drops == []
 
 
