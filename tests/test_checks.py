@@ -115,6 +115,15 @@ def build_templates(*processors: object) -> dict[str, Any]:
     return {"TEMPLATES": [{"BACKEND": backend, "OPTIONS": options}]}
 
 
+ALONE = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+
+@pytest.fixture(autouse=True)
+def _shared_cache(settings: Settings, tmp_path: Path) -> None:
+    backend = "django.core.cache.backends.filebased.FileBasedCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": str(tmp_path / "cache")}}
+
+
 def run(*, deploy: bool = False) -> list[CheckMessage]:
     """Return what Django's registry says of us."""
     messages = checks.run_checks(tags=["topsort"], include_deployment_checks=deploy)
@@ -289,6 +298,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E060", {"TOPSORT_VIEWABLE_SECONDS": -1}, "from 0 to 60", "VIEWABLE_SECONDS = 1.0"),
     ("E061", {"TOPSORT_USER_HEADER": "yes"}, "True or False", "USER_HEADER = False"),
     ("W016", {"TOPSORT_LINK_USERS": True}, "nothing to link", "TOPSORT_USER_ID"),
+    ("W017", {"CACHES": ALONE}, "counts for itself", "RedisCache"),
     ("W012", SENDING, "purchases are kept in memory", f'write "purchases": "{OUTBOX}"'),
     (
         "W014",

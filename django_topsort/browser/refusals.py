@@ -15,6 +15,7 @@ from django_topsort.accounts import accounts
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.reporting import HARMLESS, Reporter
 from django_topsort.signals import events_dropped
+from django_topsort.tallies import tally
 
 MAX_NAMED = 50  # refusals in one answer
 MAX_MESSAGE = 300  # characters; it may quote what was sent
@@ -123,6 +124,7 @@ def count_untaken(kind: str, reason: str, count: int, detail: str = "") -> None:
 class _BrowserReporter(Reporter):
     def untaken(self, kind: str, reason: str, count: int, detail: str) -> None:
         accounts.count_refused(kind, reason, count)
+        tally(kind, reason, count)
         # Anybody can send as many as he likes: no error of the shop's.
         level = logging.INFO if reason in HARMLESS else logging.WARNING
         message = "browser's events not taken kind=%s reason=%s count=%s%s"

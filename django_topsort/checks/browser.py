@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+
+from django_topsort.checks.messages import build_warning
 from django_topsort.checks.values import (
     LONG_SECONDS,
     Rule,
@@ -88,6 +91,22 @@ RULES = {
         "E061", lambda value: isinstance(value, bool), "it must be True or False"
     ),
 }
+
+
+def check_cache_is_shared(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn where each process counts for itself what a shopper or a client has done."""
+    name = str(settings.CACHES.get("default", {}).get("BACKEND", ""))
+    if not name.endswith((".LocMemCache", ".DummyCache")):
+        return []
+    text = (
+        f"CACHES: the default one is {name.rpartition('.')[2]}, so that each process counts for"
+        " itself: a shopper's repeated clicks, and how many a client may make, count once in each."
+    )
+    hint = (
+        "Let it be one that all processes share, such as"
+        " django.core.cache.backends.redis.RedisCache; with a single process silence this."
+    )
+    return [build_warning("W017", text, hint)]
 
 
 def check_browser_values(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
