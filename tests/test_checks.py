@@ -288,7 +288,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E050", {"TOPSORT_LINK_USERS": "yes"}, "True or False", "TOPSORT_LINK_USERS = False"),
     ("E051", {"TOPSORT_BROWSER_EVENTS": ["sales"]}, "some of impressions", "('impressions',"),
     ("E052", {"TOPSORT_ALLOWED_ORIGINS": ["https://*.a.example"]}, "origins", "ORIGINS = ()"),
-    ("E053", {"TOPSORT_MAX_BODY_SIZE": 0}, "bytes from 1024", "BODY_SIZE = 65536"),
+    ("E053", {"TOPSORT_MAX_BODY_SIZE": 4096}, "bytes from 65536", "BODY_SIZE = 65536"),
     ("E054", {"TOPSORT_EVENTS_THROTTLE_RATE": "often"}, '"60/minute"', "= '1200/minute'"),
     ("E055", {"TOPSORT_EVENTS_ADDRESS_THROTTLE_RATE": 5}, '"60/minute"', "= '12000/minute'"),
     ("E056", {"TOPSORT_CLICK_RATE": "0/minute"}, '"60/minute"', "TOPSORT_CLICK_RATE = '60/minute'"),
