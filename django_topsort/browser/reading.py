@@ -20,7 +20,8 @@ from django_topsort.events import EVENT_KINDS
 MAX_DEPTH = 16  # objects and lists in one another; a list of categories is the fifth
 MAX_EVENTS = 1000  # in one body; 64 KiB have room for about 500
 MAX_DIGITS = 20  # of a whole number; more are slow to read, and none of ours
-TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive, and also what is never closed: anything that is tried twice makes a long body slow.
+TEXTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 BRACKETS = b"[]{}"
 NO_BRACKETS = bytes(set(range(256)) - set(BRACKETS))
 
