@@ -125,7 +125,8 @@ def fix_integer(value: Any) -> Any:
     if isinstance(value, str):
         match = DIGITS.fullmatch(value)
         return int(match[1]) if match else (value or None)
-    if isinstance(value, Decimal) and abs(value) < 10**10 and value == int(value):
+    # Not abs(value): to round what has an exponent of millions is an error.
+    if isinstance(value, Decimal) and -(10**10) < value < 10**10 and value == int(value):
         return int(value)
     return value
 
