@@ -15,7 +15,7 @@ from django_topsort.accounts import accounts
 from django_topsort.backends.locmem import outbox
 from django_topsort.bids import sign_bid
 from django_topsort.browser.intake import Intake, find_shopper, take_events
-from django_topsort.browser.refusals import MAX_NAMED
+from django_topsort.browser.refusals import MAX_MESSAGE, MAX_NAMED
 from django_topsort.events import Click, Impression
 from django_topsort.facts import get_collector
 from django_topsort.middleware import TopsortMiddleware
@@ -355,6 +355,23 @@ def test_only_the_first_refusals_are_named_and_one_line_says_how_many(
         "browser's events not taken kind=impressions reason=invalid count=200"
         " field=entity.type errCode=bad_request"
     )
+
+
+@pytest.mark.parametrize("place", [" - at `$.mail@shop.example`", " - at `$.items`", " - at `$"])
+def test_nothing_of_what_is_sent_is_logged(caplog: pytest.LogCaptureFixture, place: str) -> None:
+    caplog.set_level("INFO", "django_topsort")
+    for number in range(3):
+        text = f"secret {number}" * 3000 + place
+        events = [build_impression(clickType=text), build_impression(object={"type": text})]
+        intake = take(clicks=events)
+        assert intake.refusals[0].message.startswith("clickType: Invalid enum value 'secret")
+        assert len(intake.refusals[0].message) == MAX_MESSAGE
+
+    assert [line.getMessage() for line in caplog.records] == [
+        "browser's events not taken kind=clicks reason=invalid count=1"
+        f" field={field} errCode=bad_request"
+        for field in ("clickType", "object.type")
+    ]
 
 
 def test_refusals_of_several_sorts_are_a_bad_request_together() -> None:
