@@ -161,33 +161,6 @@ def test_setting_of_kinds_that_lists_nothing(kinds: Any, recorded: int) -> None:
         assert take(impressions=[build_impression()]).recorded == recorded
 
 
-@all_kinds
-def test_purchase_has_the_same_id_when_its_page_is_loaded_again() -> None:
-    for _ in range(2):
-        take(purchases=[build_purchase(BAG)])
-    take(purchases=[build_purchase({**BAG, "quantity": 2})])
-    take(build_request(referer="http://testserver/thanks/2"), purchases=[build_purchase(BAG)])
-    take(build_request(cookie="tsuid=shopper-2"), purchases=[build_purchase(BAG)])
-
-    ids = [event.id for event in outbox]
-    assert ids[0] == ids[1]
-    assert len(set(ids)) == 4
-
-
-@all_kinds
-def test_purchase_of_another_day_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Tomorrow(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Tomorrow:
-            return cls.fromtimestamp(datetime.now(UTC).timestamp() + 24 * 60 * 60, tz)
-
-    take(purchases=[build_purchase(BAG)])
-    monkeypatch.setattr("django_topsort.browser.building.datetime", Tomorrow)
-    take(purchases=[build_purchase(BAG)])
-
-    assert len({event.id for event in outbox}) == 2
-
-
 @pytest.mark.django_db(transaction=True)
 @all_kinds
 @override_settings(TOPSORT_BACKENDS=OUTBOX)
