@@ -26,7 +26,8 @@ ERR_CODES = {
     "items.quantity": "purchase_item_quantity_less_or_equal_than_zero",
     "items.productId": "missing_product_id",
 }
-SHAPES = (*SENT_CLASSES.values(), Entity, InteractionObject, Page, Placement, PurchaseItem)
+PARTS = (Entity, InteractionObject, Page, Placement, PurchaseItem)
+SHAPES: tuple[type[msgspec.Struct], ...] = (*SENT_CLASSES.values(), *PARTS)
 FIELDS = frozenset(name for shape in SHAPES for name in shape.__struct_encode_fields__)
 
 

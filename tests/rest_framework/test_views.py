@@ -330,6 +330,14 @@ async def test_events_are_taken_under_asgi() -> None:
     assert response.status_code == 400
 
 
+async def test_chunked_body_is_taken_under_asgi() -> None:
+    client = AsyncClient(headers={**BROWSER, "transfer-encoding": "chunked", "content-length": ""})
+    response = await client.post(URL, BODY, content_type="text/plain")
+
+    assert response.status_code == 204
+    assert len(outbox) == 1
+
+
 def test_events_are_taken_without_the_middleware() -> None:
     request = RequestFactory().post(URL, BODY, "application/json", headers=BROWSER)
     response: Any = EventsView.as_view()(request)
