@@ -286,6 +286,18 @@ def test_hook_that_raises_is_an_error_in_json_and_said(
     assert outbox == []
 
 
+@pytest.mark.parametrize("name", ["TOPSORT_CONSENT", "TOPSORT_IGNORE_REQUEST"])
+def test_async_hook_is_an_error_and_no_answer(
+    client: Client, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    async def hook(request: HttpRequest) -> bool:
+        raise AssertionError
+
+    with override_settings(**{name: hook}):
+        check_error(post(client), 500, "internal_server_error")
+    assert f"{name}: an async function cannot be waited for" in caplog.text
+
+
 @override_settings(TOPSORT_IGNORE_REQUEST=raise_django)
 def test_what_django_raises_is_answered_in_json(client: Client) -> None:
     check_error(post(client), 404, "bad_request")
