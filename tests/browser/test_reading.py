@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from django.test import override_settings
 
 from django_topsort.browser.reading import Unreadable, UnreadableBody, is_deep, read_body
 from django_topsort.browser.shapes import SentImpression
@@ -144,3 +145,17 @@ def test_unknown_keys_are_left_out_and_said_once(caplog: pytest.LogCaptureFixtur
 
     lines = [line.getMessage() for line in caplog.records]
     assert lines == ["unknown keys left out of body,impressions,placement"]
+
+
+@override_settings(TOPSORT_STRICT=True)
+def test_unknown_keys_are_named_while_strict(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "django_topsort")
+    event = build_impression(placement={"path": "/", "slot": 7, "a\n" + "x" * 99: 1})
+    read_body(encode(impressions=[event, event]))
+    read_body(encode(impressions=[dict.fromkeys("abcdefg")], session="mine"))
+
+    lines = [line.getMessage() for line in caplog.records]
+    assert lines == [
+        "unknown keys left out of placement: 'slot', 'a\\n" + "x" * 36,
+        "unknown keys left out of body,impressions: 'session', 'a', 'b', 'c', 'd'",
+    ]
