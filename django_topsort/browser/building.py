@@ -101,6 +101,9 @@ class Builder:
             if entity is None:
                 message = "resolvedBidId: it must be given where there is no entity"
                 raise RefusedEvent("bad_request", message, field="resolvedBidId")
+        _refuse_nul("resolvedBidId", bid)
+        _refuse_nul("entity.id", entity.id if entity else None)
+        _refuse_nul("additionalAttribution.id", attribution.id if attribution else None)
         facts = self._read_event(kind, sent)
         facts["resolved_bid_id"] = bid
         facts["entity"] = entity
@@ -152,6 +155,8 @@ class Builder:
             raise _build_bid_error(reason, f"resolvedBidId: {why}") from None
 
     def _build_purchase(self, sent: SentPurchase, facts: dict[str, Any]) -> Purchase:
+        for item in sent.items:
+            _refuse_nul("items.productId", item.product_id)
         # A thank-you page that is loaded again is the same purchase, also where no cache says so.
         content = f"{msgspec.json.encode(sent.items).decode()}\n{self._path or ''}"
         facts["id"] = self._hash("purchases", content, f"{self._now:%Y-%m-%d}")
@@ -164,6 +169,12 @@ class Builder:
     def _hash(self, *texts: str) -> str:
         content = "\n".join((self.opaque_user_id, *texts))
         return hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
+
+
+def _refuse_nul(field: str, text: str | None) -> None:
+    if text and "\0" in text:
+        # No id has one, and not every database takes one.
+        raise RefusedEvent("bad_request", f"{field}: it must have no NUL in it", field=field)
 
 
 def _build_bid_error(reason: str, message: str) -> RefusedEvent:

@@ -233,6 +233,21 @@ def test_bid_signed_for_this_shopper_is_reported_as_it_was() -> None:
     assert event.resolved_bid_id == "bid:1"
 
 
+@all_kinds
+def test_ids_with_a_nul_are_refused() -> None:
+    nul = {"type": "product", "id": "a\0"}
+    impressions = [build_impression(entity=nul), build_sponsored("a\0"), build_impression()]
+    clicks = [build_sponsored(additionalAttribution=nul)]
+    purchases = [build_purchase(BAG, {**BAG, "productId": "a\0"})]
+    intake = take(impressions=impressions, clicks=clicks, purchases=purchases)
+
+    assert intake.recorded == len(outbox) == 1
+    fields = ["entity.id", "resolvedBidId", "items.productId", "additionalAttribution.id"]
+    assert sorted(one.message for one in intake.refusals) == sorted(
+        f"{field}: it must have no NUL in it" for field in fields
+    )
+
+
 def test_bid_of_2048_characters_may_be_signed() -> None:
     signed = sign_bid("x" * 2048, "shopper-1")
 
