@@ -83,8 +83,8 @@ def build_attrs(
     ``resolved_bid_id="inherit"``: the bid is that of the banner through which the shopper came, if
     any; then ``action="landing"`` says that this is the banner's own page, of which opening it is a
     click. ``banner``: the element is one, as is what has a bid and no product. Returns ``""`` of
-    crawlers, without consent, for a product that Topsort does not know, and for wrong data while
-    ``TOPSORT_STRICT`` does not hold.
+    crawlers, without consent, for a banner without a bid or a product that Topsort does not know,
+    and for wrong data while ``TOPSORT_STRICT`` does not hold.
 
     Raises InvalidEvent for wrong data while ``TOPSORT_STRICT`` holds.
     """
@@ -94,6 +94,8 @@ def build_attrs(
         if not is_told(request, collector):
             return _nothing
         check_names(given, ARGUMENTS)
+        if banner and not given.get("resolved_bid_id"):
+            return _nothing  # an auction that nobody has won, or a fallback, which must not count
         if not _read_entity(collector, product, given):
             return _nothing
         component = _read_placement(collector, given)
@@ -183,7 +185,7 @@ def _write_roles(event: Impression, *, banner: bool, action: str | None) -> Iter
     """Write what the element is to a banner: the banner itself, or where it leads."""
     inherits = event.resolved_bid_id == INHERIT
     if banner:
-        if inherits or event.resolved_bid_id is None:
+        if inherits:
             raise InvalidEvent("banner", banner, "it must come with the banner's resolved_bid_id")
         yield "data-ts-banner"
     if action:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -28,6 +29,7 @@ from django_topsort.routing import (
     get_memory_backend,
     is_transactional,
 )
+from django_topsort.tallies import tally
 from django_topsort.threads import ThreadValues
 
 if TYPE_CHECKING:
@@ -137,6 +139,8 @@ def leave_out(events: Sequence[Event], reason: str) -> None:
     with suppress(Exception):
         accounts.count_recorded(events)
         give_up(events, reason)
+        for kind, count in Counter(event.kind for event in events).items():
+            tally(kind, reason, count)
 
 
 def log_safely(

@@ -10,7 +10,10 @@ from typing import Any
 
 from django_topsort.accounts import LINK_FIGURES, accounts
 from django_topsort.delivery import log_safely
+from django_topsort.events import EVENT_KINDS
+from django_topsort.reporting import HARMLESS
 from django_topsort.routing import get_all_backends
+from django_topsort.tallies import get_tallies
 
 PROCESS_FIGURES = ("recorded", "taken", "delivered", "rejected", "dropped", "stored", "waiting")
 HELP = {
@@ -23,6 +26,7 @@ HELP = {
     "waiting": "in memory",
 }
 LINKS = (*LINK_FIGURES, "waiting")
+LEFT_OUT = sorted({*HARMLESS, "invalid"})
 OUTBOX_FIGURES = ("stored", "waiting", "delivered", "rejected", "dead")
 
 
@@ -37,14 +41,15 @@ def get_status() -> dict[str, Any]:
             "links": {"recorded": 0, ...},  # of users: see TOPSORT_LINK_USERS
             "oldest_seconds": None,         # for how long the oldest one in memory waits
             "is_paused": False,             # whether Topsort is taken to be unable to answer
-            "last_success_at": 1790000000.0,    # seconds since 1970, None for never
-            "last_error_at": None, "last_error": "",
+            "last_success_at": 1790000000.0, "last_error_at": None, "last_error": "",  # Unix time
+            "left_out": {"2026-11-25": {"clicks": {"duplicate": 3}}},   # in all processes, by UTC
             "outbox": {"purchases": {"stored": 3, "waiting": 1, ..., "oldest_seconds": 2.5}, ...},
             "error": "",                    # of a backend that could not be asked
         }
 
     Per kind and at every moment, recorded + taken = delivered + rejected + dropped + stored +
     waiting in the process, and stored = waiting + delivered + rejected + dead in the outbox.
+    ``left_out``: what browsers and click links report and does not count, by the default cache.
     ``outbox`` is None where there is none, and where its database does not answer (``error``). It
     costs a query, so not on every page. Never raises.
     """
@@ -58,9 +63,16 @@ def get_status() -> dict[str, Any]:
         "last_success_at": last.success_at,
         "last_error_at": last.error_at,
         "last_error": last.error,
+        "left_out": get_tallies(EVENT_KINDS, LEFT_OUT),
         "outbox": None,
         "error": "",
     }
+    _ask_backends(status)
+    return status
+
+
+def _ask_backends(status: dict[str, Any]) -> None:
+    """Add to ``status`` what the backends say of themselves."""
     for backend in get_all_backends():
         try:
             state = backend.get_state()
@@ -74,7 +86,6 @@ def get_status() -> dict[str, Any]:
         status["oldest_seconds"] = max((age for age in ages if age is not None), default=None)
         status["is_paused"] |= state.get("is_paused", False)
         status["outbox"] = state.get("outbox") or status["outbox"]
-    return status
 
 
 def describe_status(status: dict[str, Any]) -> str:
@@ -95,6 +106,7 @@ def describe_status(status: dict[str, Any]) -> str:
         f"  last success: {_describe_moment(status['last_success_at'], now)}",
         f"  last error: {_describe_moment(status['last_error_at'], now)} {status['last_error']}",
     ]
+    lines += _describe_left_out(status["left_out"])
     if status["error"]:
         lines += ["", f"Not known, is it migrated and there? {status['error']}"]
     elif status["outbox"] is None:
@@ -168,6 +180,15 @@ def _build_table(figures: dict[str, Any], names: tuple[str, ...]) -> Iterator[st
     yield "  " + "kind".ljust(12) + "".join(name.rjust(11) for name in names)
     for kind, counts in figures.items():
         yield "  " + kind.ljust(12) + "".join(str(counts[name]).rjust(11) for name in names)
+
+
+def _describe_left_out(left_out: dict[str, Any]) -> Iterator[str]:
+    for day, kinds in sorted(left_out.items()):
+        yield ""
+        yield f"Left out on {day} (all processes that share the cache)"
+        for kind, reasons in kinds.items():
+            for reason, count in sorted(reasons.items()):
+                yield f"  {kind} {reason}: {count}"
 
 
 def _describe_age(seconds: float | None) -> str:

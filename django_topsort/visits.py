@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from django_topsort.conf import topsort_settings
+from django_topsort.exceptions import TopsortConfigurationError
 from django_topsort.fields import MAX_TEXT
 
 if TYPE_CHECKING:
@@ -78,11 +81,11 @@ def get_ignore_reason(request: HttpRequest) -> str | None:
     again or tells nobody when the page is shown. ``"crawler"``: a program that says so, or that a
     server or a script uses to fetch pages (curl, python-requests). ``"automated"``: a browser that
     a script drives. ``"hook"``: ``TOPSORT_IGNORE_REQUEST`` says so; where it is set, it decides
-    alone.
+    alone. Raises TopsortConfigurationError for an async function.
     """
     hook = topsort_settings.get_hook("TOPSORT_IGNORE_REQUEST")
     if hook is not None:
-        return "hook" if hook(request) else None
+        return "hook" if _ask(hook, request) else None
     if request.method == "HEAD":
         return "head"
     meta = request.META
@@ -91,6 +94,18 @@ def get_ignore_reason(request: HttpRequest) -> str | None:
         if "pre" in meta.get(header, "").lower():
             return "prefetch"
     return _find_program(_get_agent(request))
+
+
+def _ask(hook: Callable[[HttpRequest], object], request: HttpRequest) -> bool:
+    answer = hook(request)
+    if inspect.iscoroutine(answer):
+        answer.close()
+        # As any object it would count as a yes, and nothing would ever be reported.
+        message = (
+            "TOPSORT_IGNORE_REQUEST: an async function cannot be waited for here; name a plain one"
+        )
+        raise TopsortConfigurationError(message)
+    return bool(answer)
 
 
 def _get_agent(request: HttpRequest) -> str:

@@ -106,6 +106,11 @@ def test_banner_needs_no_product(request_: HttpRequest, product: object) -> None
     assert read(build_attrs(request_, product, resolved_bid_id=BID)) == {"resolved-bid": BID}
 
 
+@pytest.mark.parametrize("bid", [None, ""])
+def test_banner_without_a_bid_has_no_attributes(request_: HttpRequest, bid: str | None) -> None:
+    assert build_attrs(request_, resolved_bid_id=bid, banner=True) == ""
+
+
 def test_banner_with_a_product_says_that_it_is_one(request_: HttpRequest) -> None:
     attrs = build_attrs(request_, "7", resolved_bid_id=BID, banner=True)
 
@@ -217,7 +222,6 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("placement", {"product": "7", "placement": Placement(path="/"), "position": 1}),
     ("additional_attribution", {"product": "7", "additional_attribution": ENTITY}),
     ("external_vendor_id", {"product": "7", "external_vendor_id": ""}),
-    ("banner", {"product": "7", "banner": True}),
     ("banner", {"product": "7", "banner": True, "resolved_bid_id": "inherit"}),
     ("action", {"product": "7", "action": "landing"}),
     ("action", {"product": "7", "action": "landing", "resolved_bid_id": BID}),

@@ -115,6 +115,15 @@ def build_templates(*processors: object) -> dict[str, Any]:
     return {"TEMPLATES": [{"BACKEND": backend, "OPTIONS": options}]}
 
 
+ALONE = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+
+@pytest.fixture(autouse=True)
+def _shared_cache(settings: Settings, tmp_path: Path) -> None:
+    backend = "django.core.cache.backends.filebased.FileBasedCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": str(tmp_path / "cache")}}
+
+
 def run(*, deploy: bool = False) -> list[CheckMessage]:
     """Return what Django's registry says of us."""
     messages = checks.run_checks(tags=["topsort"], include_deployment_checks=deploy)
@@ -279,7 +288,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E050", {"TOPSORT_LINK_USERS": "yes"}, "True or False", "TOPSORT_LINK_USERS = False"),
     ("E051", {"TOPSORT_BROWSER_EVENTS": ["sales"]}, "some of impressions", "('impressions',"),
     ("E052", {"TOPSORT_ALLOWED_ORIGINS": ["https://*.a.example"]}, "origins", "ORIGINS = ()"),
-    ("E053", {"TOPSORT_MAX_BODY_SIZE": 0}, "bytes from 1024", "BODY_SIZE = 65536"),
+    ("E053", {"TOPSORT_MAX_BODY_SIZE": 4096}, "bytes from 65536", "BODY_SIZE = 65536"),
     ("E054", {"TOPSORT_EVENTS_THROTTLE_RATE": "often"}, '"60/minute"', "= '1200/minute'"),
     ("E055", {"TOPSORT_EVENTS_ADDRESS_THROTTLE_RATE": 5}, '"60/minute"', "= '12000/minute'"),
     ("E056", {"TOPSORT_CLICK_RATE": "0/minute"}, '"60/minute"', "TOPSORT_CLICK_RATE = '60/minute'"),
@@ -290,6 +299,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E061", {"TOPSORT_USER_HEADER": "yes"}, "True or False", "USER_HEADER = False"),
     ("E062", {"TOPSORT_CLICK_ADDRESS_RATE": 9}, '"60/minute"', "ADDRESS_RATE = '1200/minute'"),
     ("W016", {"TOPSORT_LINK_USERS": True}, "nothing to link", "TOPSORT_USER_ID"),
+    ("W017", {"CACHES": ALONE}, "counts for itself", "RedisCache"),
     ("W012", SENDING, "purchases are kept in memory", f'write "purchases": "{OUTBOX}"'),
     (
         "W014",

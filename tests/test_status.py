@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.cache.backends.base import BaseCache
 from django.core.management import call_command
 from django.db.models import F
 
@@ -41,6 +42,37 @@ def call(*args: str) -> tuple[int, str]:
     except SystemExit as end:
         code = end.code
     return code, output.getvalue()
+
+
+def test_status_shows_what_all_processes_have_left_out() -> None:
+    leave_out(build_events(3, "clicks"), "duplicate")
+    leave_out(build_events(1, "clicks"), "duplicate")
+
+    (figures,) = get_status()["left_out"].values()
+    _, text = call()
+
+    assert figures == {"clicks": {"duplicate": 4}}
+    assert "all processes that share the cache" in text
+    assert "clicks duplicate: 4" in text
+
+
+class BrokenCache(BaseCache):
+    def __init__(self, *args: object) -> None:
+        super().__init__({})
+
+    def add(self, *args: Any, **kwargs: Any) -> bool:
+        raise OSError("the cache is down")
+
+    get_many = add  # type: ignore[assignment]
+
+
+def test_status_does_without_a_cache(settings: Any) -> None:
+    settings.CACHES = {"default": {"BACKEND": f"{__name__}.BrokenCache"}}
+
+    leave_out(build_events(3, "clicks"), "duplicate")
+
+    assert get_status()["left_out"] == {}
+    assert accounts.get_counts()["clicks"]["reasons"]["duplicate"] >= 3
 
 
 def test_status_counts_the_process_and_the_outbox(settings: Any) -> None:

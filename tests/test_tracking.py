@@ -499,6 +499,21 @@ def test_a_hook_that_raises_breaks_no_page(
     assert line.exc_info is not None
 
 
+async def answer_later(request: HttpRequest) -> None:
+    """Is never waited for."""
+
+
+@pytest.mark.parametrize("name", ["TOPSORT_CONSENT", "TOPSORT_IGNORE_REQUEST"])
+def test_an_async_hook_is_said_and_is_no_answer(
+    name: str, drops: list[tuple[str, str, int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_settings(**{name: answer_later}):
+        assert track_impression(RequestFactory().get("/"), "1") is None
+
+    assert drops == [("impressions", "invalid", 1)]
+    assert "error=TopsortConfigurationError" in caplog.text
+
+
 @override_settings(TOPSORT_STRICT=True, TOPSORT_USER_ID=fail)
 def test_a_hook_that_raises_is_seen_while_strict(request_: HttpRequest) -> None:
     with pytest.raises(ZeroDivisionError):

@@ -266,3 +266,15 @@ def test_function_of_the_shop_decides_alone(hook: Any) -> None:
 def test_function_that_cannot_be_imported_is_an_error() -> None:
     with pytest.raises(TopsortConfigurationError, match=r"TOPSORT_IGNORE_REQUEST: 'tests\.nowhere"):
         get_ignore_reason(build_request())
+
+
+async def ignore_later(request: HttpRequest) -> None:
+    """Is never waited for."""
+
+
+def test_async_function_is_an_error_and_no_yes() -> None:
+    with (
+        override_settings(TOPSORT_IGNORE_REQUEST=ignore_later),
+        pytest.raises(TopsortConfigurationError, match="TOPSORT_IGNORE_REQUEST: an async function"),
+    ):
+        get_ignore_reason(build_request())

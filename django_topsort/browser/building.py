@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr
 
 from django_topsort.bids import is_signed, read_bid
 from django_topsort.browser.paths import clean_path, is_clean
+from django_topsort.browser.purchases import Bought
 from django_topsort.browser.reading import Unreadable
 from django_topsort.browser.refusals import RefusedEvent
 from django_topsort.browser.shapes import SentClick, SentImpression, SentPageView, SentPurchase
@@ -43,13 +44,14 @@ BID_REASONS = {
 class Builder:
     """Builds the events of one request, for the shopper with ``opaque_user_id``.
 
-    ``path``: of the page that sent it, None where it is not known.
+    ``path``: of the page that sent it, None where it is not known. ``bought``: the purchases built.
     """
 
     def __init__(
         self, request: HttpRequest, collector: Collector, opaque_user_id: str, path: str | None
     ) -> None:
         self.opaque_user_id = opaque_user_id
+        self.bought: list[Bought] = []
         self._request = request
         self._collector = collector
         self._path = path
@@ -77,8 +79,7 @@ class Builder:
         if not isinstance(sent, SentPurchase) or not sent.items:
             message = "items: there must be at least one that costs something"
             raise RefusedEvent("no_purchase_items", message, field="items")
-        facts["id"] = self._build_purchase_id(sent)
-        return Purchase(items=sent.items, **facts)
+        return self._build_purchase(sent, facts)
 
     def _read_event(self, kind: str, sent: SentEvent) -> dict[str, Any]:
         device_type = sent.device_type
@@ -100,6 +101,9 @@ class Builder:
             if entity is None:
                 message = "resolvedBidId: it must be given where there is no entity"
                 raise RefusedEvent("bad_request", message, field="resolvedBidId")
+        _refuse_nul("resolvedBidId", bid)
+        _refuse_nul("entity.id", entity.id if entity else None)
+        _refuse_nul("additionalAttribution.id", attribution.id if attribution else None)
         facts = self._read_event(kind, sent)
         facts["resolved_bid_id"] = bid
         facts["entity"] = entity
@@ -150,14 +154,27 @@ class Builder:
             reason, why = BID_REASONS[error.reason]
             raise _build_bid_error(reason, f"resolvedBidId: {why}") from None
 
-    def _build_purchase_id(self, sent: SentPurchase) -> str:
-        # A thank-you page that is loaded again is the same purchase.
-        items = msgspec.json.encode(sent.items).decode()
-        return self._hash("purchases", items, self._path or "", f"{self._now:%Y-%m-%d}")
+    def _build_purchase(self, sent: SentPurchase, facts: dict[str, Any]) -> Purchase:
+        for item in sent.items:
+            _refuse_nul("items.productId", item.product_id)
+        # A thank-you page that is loaded again is the same purchase, also where no cache says so.
+        content = f"{msgspec.json.encode(sent.items).decode()}\n{self._path or ''}"
+        facts["id"] = self._hash("purchases", content, f"{self._now:%Y-%m-%d}")
+        purchase = Purchase(items=sent.items, **facts)
+        event_id = sent.id or ""
+        event_id = event_id.lower() if UUID.fullmatch(event_id) else ""
+        self.bought.append(Bought(purchase, event_id, content))
+        return purchase
 
     def _hash(self, *texts: str) -> str:
         content = "\n".join((self.opaque_user_id, *texts))
         return hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
+
+
+def _refuse_nul(field: str, text: str | None) -> None:
+    if text and "\0" in text:
+        # No id has one, and not every database takes one.
+        raise RefusedEvent("bad_request", f"{field}: it must have no NUL in it", field=field)
 
 
 def _build_bid_error(reason: str, message: str) -> RefusedEvent:

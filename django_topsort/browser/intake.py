@@ -11,6 +11,7 @@ import msgspec
 
 from django_topsort.browser.building import Builder
 from django_topsort.browser.paths import get_referer_path
+from django_topsort.browser.purchases import unify_purchases
 from django_topsort.browser.reading import UnreadableBody, read_body
 from django_topsort.browser.refusals import (
     MAX_NAMED,
@@ -139,6 +140,7 @@ def _build(builder: Builder, reading: Reading) -> tuple[list[Event], list[Refusa
                 built.append(builder.build(kind, sent))
             except BUILD_ERRORS as error:
                 refusals.append(build_refusal(kind, index, sent.id, error))
+    unify_purchases(builder.bought)
     return built, refusals
 
 

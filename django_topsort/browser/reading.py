@@ -14,13 +14,15 @@ import msgspec
 from django_topsort.browser.refusals import RefusedEvent
 from django_topsort.browser.repairs import Repairs
 from django_topsort.browser.shapes import SENT_CLASSES, SentEvent, SentEvents
+from django_topsort.conf import topsort_settings
 from django_topsort.delivery import log_safely
 from django_topsort.events import EVENT_KINDS
 
 MAX_DEPTH = 16  # objects and lists in one another; a list of categories is the fifth
 MAX_EVENTS = 1000  # in one body; 64 KiB have room for about 500
 MAX_DIGITS = 20  # of a whole number; more are slow to read, and none of ours
-TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive, and also what is never closed: anything that is tried twice makes a long body slow.
+TEXTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 BRACKETS = b"[]{}"
 NO_BRACKETS = bytes(set(range(256)) - set(BRACKETS))
 
@@ -107,8 +109,9 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _read_each(content: dict[str, Any], path: str | None) -> Reading:
     repairs = Repairs(path)
-    if not content.keys() <= set(EVENT_KINDS):
-        repairs.unknown.add("body")
+    for key in content:
+        if key not in EVENT_KINDS:
+            repairs.note("body", key)
     reading: Reading = {}
     for kind in EVENT_KINDS:
         events = content.get(kind)
@@ -123,9 +126,17 @@ def _read_each(content: dict[str, Any], path: str | None) -> Reading:
         else:
             reading[kind] = [_read_event(kind, one, repairs) for one in events]
     if repairs.unknown:
-        parts = ",".join(sorted(repairs.unknown))
-        log_safely(logging.INFO, ("unknown keys", parts), "unknown keys left out of %s", parts)
+        _say_unknown(repairs)
     return reading
+
+
+def _say_unknown(repairs: Repairs) -> None:
+    parts = ",".join(sorted(repairs.unknown))
+    said = f"unknown keys left out of {parts}"
+    if topsort_settings.is_strict:
+        # Of those who develop it; of others a key may be personal, as whatever they send.
+        said += f": {', '.join(repairs.named)}"
+    log_safely(logging.INFO, ("unknown keys", parts), "%s", said)
 
 
 def _read_event(kind: str, content: Any, repairs: Repairs) -> Sent:

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from django_topsort.accounts import accounts
+from django_topsort.browser.shapes import SENT_CLASSES
 from django_topsort.exceptions import InvalidEvent
+from django_topsort.parts import Entity, InteractionObject, Page, Placement, PurchaseItem
 from django_topsort.reporting import HARMLESS, Reporter
 from django_topsort.signals import events_dropped
+from django_topsort.tallies import tally
 
 MAX_NAMED = 50  # refusals in one answer
 MAX_MESSAGE = 300  # characters; it may quote what was sent
@@ -24,6 +27,9 @@ ERR_CODES = {
     "items.quantity": "purchase_item_quantity_less_or_equal_than_zero",
     "items.productId": "missing_product_id",
 }
+PARTS = (Entity, InteractionObject, Page, Placement, PurchaseItem)
+SHAPES: tuple[type[msgspec.Struct], ...] = (*SENT_CLASSES.values(), *PARTS)
+FIELDS = frozenset(name for shape in SHAPES for name in shape.__struct_encode_fields__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +96,12 @@ def explain(error: Exception) -> RefusedEvent:
         is_wrong = field == "items.quantity" and "or more" not in cause.rule
         code = "bad_request" if is_wrong else ERR_CODES.get(field, "bad_request")
         return RefusedEvent(code, f"{field}: {cause.rule}", field=field)
-    message, _, place = str(error).partition(" - at `$")
-    field = re.sub(r"\[\d*\.*\]|`", "", place).strip(".")
+    # The last one, because a value that is quoted before it may say the same.
+    message, _, place = str(error).rpartition(" - at `$")
+    names = re.findall(r"\w+", re.sub(r"\[\d*\.*\]", "", place))
+    # Such as "items.quantity". It is logged, so it is made of names of ours alone.
+    field = ".".join(names) if FIELDS.issuperset(names) else ""
+    message = message or str(error)
     is_missing = field == "items" and "`productId`" in message
     code = "missing_product_id" if is_missing else "bad_request"
     return RefusedEvent(code, f"{field or 'event'}: {message}"[:MAX_MESSAGE], field=field)
@@ -123,6 +133,7 @@ def count_untaken(kind: str, reason: str, count: int, detail: str = "") -> None:
 class _BrowserReporter(Reporter):
     def untaken(self, kind: str, reason: str, count: int, detail: str) -> None:
         accounts.count_refused(kind, reason, count)
+        tally(kind, reason, count)
         # Anybody can send as many as he likes: no error of the shop's.
         level = logging.INFO if reason in HARMLESS else logging.WARNING
         message = "browser's events not taken kind=%s reason=%s count=%s%s"

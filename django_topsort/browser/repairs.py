@@ -18,6 +18,8 @@ DIGITS = re.compile(r"\s*(\d{1,10})\s*", re.ASCII)
 PRICE = re.compile(r"\s*(\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})\s*", re.ASCII)
 # Those of Topsort's SDK; None where the API has no word for it.
 CLICK_TYPES = {"add_to_cart": "add-to-cart", "image": None, "purchase_now": None}
+MAX_NAMED = 5  # unknown keys in one line
+MAX_NAME = 40  # characters of each
 
 Fix = Callable[[Any], Any]
 Fields = Mapping[str, tuple[str, Fix]]
@@ -27,12 +29,13 @@ class Repairs:
     """Repairs the events of one body.
 
     ``path``: of the page that sent it, None where it is not known. ``unknown``: the parts in which
-    there were keys that nobody knows.
+    there were keys that nobody knows. ``named``: the first 5 of these keys.
     """
 
     def __init__(self, path: str | None) -> None:
         self.path = path
         self.unknown: set[str] = set()
+        self.named: list[str] = []
         self._fields: dict[str, Fields] = {
             "impressions": self._build_fields(),
             "clicks": {**self._build_fields(), "clickType": ("clickType", fix_click_type)},
@@ -43,6 +46,13 @@ class Repairs:
     def repair(self, kind: str, content: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``content``, an event of ``kind``, as the API would have it."""
         return self._fix(kind, content, self._fields[kind])
+
+    def note(self, part: str, key: str) -> None:
+        """Note a key of ``part`` that nobody knows."""
+        self.unknown.add(part)
+        if len(self.named) < MAX_NAMED:
+            name = repr(key[:MAX_NAME])[:MAX_NAME]  # it comes from anybody
+            self.named += [name] if name not in self.named else []
 
     def _build_fields(self) -> Fields:
         return {
@@ -62,7 +72,7 @@ class Repairs:
         has_bid = bool(content.get("resolvedBidId"))
         for key, value in content.items():
             if key not in fields:
-                self.unknown.add(part)
+                self.note(part, key)
                 continue
             name, fix = fields[key]
             if value is None or (has_bid and name == "entity"):
@@ -125,7 +135,8 @@ def fix_integer(value: Any) -> Any:
     if isinstance(value, str):
         match = DIGITS.fullmatch(value)
         return int(match[1]) if match else (value or None)
-    if isinstance(value, Decimal) and abs(value) < 10**10 and value == int(value):
+    # Not abs(value): to round what has an exponent of millions is an error.
+    if isinstance(value, Decimal) and -(10**10) < value < 10**10 and value == int(value):
         return int(value)
     return value
 

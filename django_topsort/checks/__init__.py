@@ -15,7 +15,7 @@ from django_topsort.checks.backends import (
     check_overflow,
     check_purchases_are_safe,
 )
-from django_topsort.checks.browser import check_browser_values
+from django_topsort.checks.browser import check_browser_values, check_cache_is_shared
 from django_topsort.checks.cookies import check_cookie_name, check_cookie_samesite
 from django_topsort.checks.credentials import (
     check_api_key,
@@ -61,6 +61,7 @@ DEPLOY_CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_api_key_is_set,
     check_backends_report,
     check_purchases_are_safe,
+    check_cache_is_shared,
     check_context_processors,
     check_strict,
 )

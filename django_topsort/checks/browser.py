@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+
+from django_topsort.checks.messages import build_warning
 from django_topsort.checks.values import (
     LONG_SECONDS,
     Rule,
@@ -17,6 +20,7 @@ from django_topsort.traffic import read_rate
 if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
+MIN_BODY = 64 * 1024  # bytes; what the script sends at once, and a browser when a page is left
 MAX_BODY = 16 * 1024 * 1024  # bytes; what a browser reports in one go is a thousandth of that
 ORIGIN = re.compile(r"https?://[^\s/*@?#,;]+", re.IGNORECASE)
 RATE_RULE = 'it must be a number and a period, such as "60/minute" or "1000/hour", or None'
@@ -45,8 +49,8 @@ def is_rate(value: object) -> bool:
 
 
 def is_size(value: object) -> bool:
-    """Whether ``value`` is a number of bytes that an event fits into."""
-    return type(value) is int and 1024 <= value <= MAX_BODY
+    """Whether ``value`` is a number of bytes that whatever a browser sends at once fits into."""
+    return type(value) is int and MIN_BODY <= value <= MAX_BODY
 
 
 def is_share(value: object) -> bool:
@@ -69,7 +73,7 @@ RULES = {
         'it must be a list of origins, without a path and wildcard, such as ["https://m.shop.example"]',
     ),
     "TOPSORT_MAX_BODY_SIZE": Rule(
-        "E053", is_size, f"it must be a whole number of bytes from 1024 to {MAX_BODY}"
+        "E053", is_size, f"it must be a whole number of bytes from {MIN_BODY} to {MAX_BODY}"
     ),
     "TOPSORT_EVENTS_THROTTLE_RATE": Rule("E054", is_rate, RATE_RULE),
     "TOPSORT_EVENTS_ADDRESS_THROTTLE_RATE": Rule("E055", is_rate, RATE_RULE),
@@ -89,6 +93,22 @@ RULES = {
     ),
     "TOPSORT_CLICK_ADDRESS_RATE": Rule("E062", is_rate, RATE_RULE),
 }
+
+
+def check_cache_is_shared(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn where each process counts for itself what a shopper or a client has done."""
+    name = str(settings.CACHES.get("default", {}).get("BACKEND", ""))
+    if not name.endswith((".LocMemCache", ".DummyCache")):
+        return []
+    text = (
+        f"CACHES: the default one is {name.rpartition('.')[2]}, so that each process counts for"
+        " itself: a shopper's repeated clicks, and how many a client may make, count once in each."
+    )
+    hint = (
+        "Let it be one that all processes share, such as"
+        " django.core.cache.backends.redis.RedisCache; with a single process silence this."
+    )
+    return [build_warning("W017", text, hint)]
 
 
 def check_browser_values(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:

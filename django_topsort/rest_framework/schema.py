@@ -54,6 +54,7 @@ ANSWERS = {
     400: ("Some events, or all, are not taken, and the rest is. Do not send them again.", REFUSALS),
     403: ("The page of another site.", ERROR),
     405: ("Another method than POST.", ERROR),
+    411: ("A chunked body, where the server reads none.", ERROR),
     413: ("A body of more bytes than are taken.", ERROR),
     415: ("Neither application/json nor text/plain.", ERROR),
     429: ("Too many requests: send the events again after Retry-After seconds.", ERROR),

@@ -7,8 +7,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import APIException, NotFound, ParseError
 from rest_framework.exceptions import PermissionDenied as NotPermitted
 from rest_framework.renderers import JSONRenderer
@@ -23,11 +25,13 @@ from django_topsort.rest_framework.bodies import read_bounded
 from django_topsort.rest_framework.throttling import AddressThrottle, ShopperThrottle
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
     from rest_framework.request import Request
 
 FOREIGN_MESSAGE = (
     "this page may not post events here; TOPSORT_ALLOWED_ORIGINS of the shop names those that may"
 )
+KEPT_BY_NOBODY = "no-store, private"
 
 
 class EventsView(APIView):
@@ -45,7 +49,7 @@ class EventsView(APIView):
     renderer_classes: Any = (JSONRenderer,)
     versioning_class = None
     metadata_class = None
-    http_method_names = ["post", "options"]
+    http_method_names = ["post", "head", "options"]
 
     def post(self, request: Request) -> HttpResponse:
         """Record the events of the body."""
@@ -54,6 +58,10 @@ class EventsView(APIView):
         # The same address by which requests are counted: behind as many proxies.
         address = BaseThrottle().get_ident(request)
         return build_answer(take_events(django_request, body, address=address))
+
+    def head(self, request: Request) -> HttpResponse:
+        """Tell whom it concerns that the endpoint is there; nothing is recorded."""
+        return build_empty()
 
     def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]  # no Response: nothing of DRF's settings
         """Tell a browser whether the page of another origin may post; JSON is asked for first."""
@@ -113,9 +121,17 @@ class EventsView(APIView):
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Add what each answer has: that it is not kept, and who may read it."""
         super().finalize_response(request, response, *args, **kwargs)
-        response["Cache-Control"] = "no-store, private"
+        response["Cache-Control"] = KEPT_BY_NOBODY
         allow_reading(self.request._request, response)
         return response
+
+
+@login_not_required
+@csrf_exempt
+def say_no_slash(request: HttpRequest) -> HttpResponse:
+    """Tell whoever asks for the endpoint's address with a slash at its end what is wrong."""
+    said = "there is nothing here; the address is the same without the slash at its end"
+    return build_error(404, said, headers={"Cache-Control": KEPT_BY_NOBODY})
 
 
 if apps.is_installed("drf_spectacular"):

@@ -15,7 +15,7 @@ from django_topsort.accounts import accounts
 from django_topsort.backends.locmem import outbox
 from django_topsort.bids import sign_bid
 from django_topsort.browser.intake import Intake, find_shopper, take_events
-from django_topsort.browser.refusals import MAX_NAMED
+from django_topsort.browser.refusals import MAX_MESSAGE, MAX_NAMED
 from django_topsort.events import Click, Impression
 from django_topsort.facts import get_collector
 from django_topsort.middleware import TopsortMiddleware
@@ -162,33 +162,6 @@ def test_setting_of_kinds_that_lists_nothing(kinds: Any, recorded: int) -> None:
         assert take(impressions=[build_impression()]).recorded == recorded
 
 
-@all_kinds
-def test_purchase_has_the_same_id_when_its_page_is_loaded_again() -> None:
-    for _ in range(2):
-        take(purchases=[build_purchase(BAG)])
-    take(purchases=[build_purchase({**BAG, "quantity": 2})])
-    take(build_request(referer="http://testserver/thanks/2"), purchases=[build_purchase(BAG)])
-    take(build_request(cookie="tsuid=shopper-2"), purchases=[build_purchase(BAG)])
-
-    ids = [event.id for event in outbox]
-    assert ids[0] == ids[1]
-    assert len(set(ids)) == 4
-
-
-@all_kinds
-def test_purchase_of_another_day_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Tomorrow(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Tomorrow:
-            return cls.fromtimestamp(datetime.now(UTC).timestamp() + 24 * 60 * 60, tz)
-
-    take(purchases=[build_purchase(BAG)])
-    monkeypatch.setattr("django_topsort.browser.building.datetime", Tomorrow)
-    take(purchases=[build_purchase(BAG)])
-
-    assert len({event.id for event in outbox}) == 2
-
-
 @pytest.mark.django_db(transaction=True)
 @all_kinds
 @override_settings(TOPSORT_BACKENDS=OUTBOX)
@@ -259,6 +232,21 @@ def test_bid_signed_for_this_shopper_is_reported_as_it_was() -> None:
     (event,) = outbox
     assert isinstance(event, Impression)
     assert event.resolved_bid_id == "bid:1"
+
+
+@all_kinds
+def test_ids_with_a_nul_are_refused() -> None:
+    nul = {"type": "product", "id": "a\0"}
+    impressions = [build_impression(entity=nul), build_sponsored("a\0"), build_impression()]
+    clicks = [build_sponsored(additionalAttribution=nul)]
+    purchases = [build_purchase(BAG, {**BAG, "productId": "a\0"})]
+    intake = take(impressions=impressions, clicks=clicks, purchases=purchases)
+
+    assert intake.recorded == len(outbox) == 1
+    fields = ["entity.id", "resolvedBidId", "items.productId", "additionalAttribution.id"]
+    assert sorted(one.message for one in intake.refusals) == sorted(
+        f"{field}: it must have no NUL in it" for field in fields
+    )
 
 
 def test_bid_of_2048_characters_may_be_signed() -> None:
@@ -414,6 +402,23 @@ def test_only_the_first_refusals_are_named_and_one_line_says_how_many(
         "browser's events not taken kind=impressions reason=invalid count=200"
         " field=entity.type errCode=bad_request"
     )
+
+
+@pytest.mark.parametrize("place", [" - at `$.mail@shop.example`", " - at `$.items`", " - at `$"])
+def test_nothing_of_what_is_sent_is_logged(caplog: pytest.LogCaptureFixture, place: str) -> None:
+    caplog.set_level("INFO", "django_topsort")
+    for number in range(3):
+        text = f"secret {number}" * 3000 + place
+        events = [build_impression(clickType=text), build_impression(object={"type": text})]
+        intake = take(clicks=events)
+        assert intake.refusals[0].message.startswith("clickType: Invalid enum value 'secret")
+        assert len(intake.refusals[0].message) == MAX_MESSAGE
+
+    assert [line.getMessage() for line in caplog.records] == [
+        "browser's events not taken kind=clicks reason=invalid count=1"
+        f" field={field} errCode=bad_request"
+        for field in ("clickType", "object.type")
+    ]
 
 
 def test_refusals_of_several_sorts_are_a_bad_request_together() -> None:

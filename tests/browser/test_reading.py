@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 import pytest
+from django.test import override_settings
 
 from django_topsort.browser.reading import Unreadable, UnreadableBody, is_deep, read_body
 from django_topsort.browser.shapes import SentImpression
@@ -63,10 +67,46 @@ def test_body_with_more_than_a_thousand_events_is_refused() -> None:
         (b'{"a": "\\"' + b"[" * 100 + b'"}', False),
         (b'{"a": "\\\\"' + b"[" * 100 + b"]" * 100 + b"}", True),
         (b"[}", True),
+        (b'"[[[', False),
+        (b'["\\"[', True),
+        (b'"\\', False),
     ],
 )
 def test_depth_is_that_outside_of_texts(body: bytes, deep: bool) -> None:
     assert is_deep(body) is deep
+
+
+@pytest.mark.parametrize(
+    ("start", "again", "end"),
+    [
+        (b'"', b'\\"', b""),
+        (b'"', b"\\", b""),
+        (b'"', b"a", b""),
+        (b'"', b'a\\"', b"\\"),
+        (b"", b'"', b""),
+        (b"", b'"\\', b""),
+        (b"", b'""\\"', b'"'),
+        (b"", b"[", b""),
+        (b"", b"[{", b""),
+        (b"", b'{"":', b"1"),
+        (b'{"clicks":[{"id":"', b"\\u0041", b""),
+        (b'{"clicks":[', b"-", b"]}"),
+        (b'{"clicks":[', b"9", b"]}"),
+        (b'{"clicks":[0.', b"9", b"]}"),
+        (b'{"clicks":', b" ", b"[3]}"),
+        (b'{"clicks":[{"placement":{"position":"', b" ", b'"}}]}'),
+        (b'{"clicks":[{"placement":{"path":"', b"a", b'?"}}]}'),
+        (b'{"purchases":[{"items":[{"price":"', b"1", b'x"}]}]}'),
+    ],
+)
+def test_body_of_a_mebibyte_is_read_in_no_time(start: bytes, again: bytes, end: bytes) -> None:
+    body = start + again * (2**20 // len(again)) + end
+    before = time.process_time()
+    is_deep(body)
+    with suppress(UnreadableBody):
+        read_body(body)
+
+    assert time.process_time() - before < 1
 
 
 def test_half_an_emoji_costs_its_own_event_alone() -> None:
@@ -80,6 +120,7 @@ def test_half_an_emoji_costs_its_own_event_alone() -> None:
 
 def test_numbers_that_nobody_can_hold_cost_their_own_event_alone() -> None:
     numbers = [b"1" * 5000, b"1e99999999999999999999", b"-1e400"]
+    numbers += [b"1e9999999", b"-1e9999999", b"1E+1000000", b"1e-9999999"]
     for number in numbers:
         body = b'{"impressions": [{"placement": {"path": "/", "position": %s}}, %s]}'
         good = encode(x=build_impression())[6:-1]
@@ -104,3 +145,17 @@ def test_unknown_keys_are_left_out_and_said_once(caplog: pytest.LogCaptureFixtur
 
     lines = [line.getMessage() for line in caplog.records]
     assert lines == ["unknown keys left out of body,impressions,placement"]
+
+
+@override_settings(TOPSORT_STRICT=True)
+def test_unknown_keys_are_named_while_strict(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "django_topsort")
+    event = build_impression(placement={"path": "/", "slot": 7, "a\n" + "x" * 99: 1})
+    read_body(encode(impressions=[event, event]))
+    read_body(encode(impressions=[dict.fromkeys("abcdefg")], session="mine"))
+
+    lines = [line.getMessage() for line in caplog.records]
+    assert lines == [
+        "unknown keys left out of placement: 'slot', 'a\\n" + "x" * 36,
+        "unknown keys left out of body,impressions: 'session', 'a', 'b', 'c', 'd'",
+    ]

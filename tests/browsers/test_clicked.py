@@ -292,3 +292,45 @@ def test_banner_is_forgotten_after_half_an_hour(browser: Browser) -> None:
     (event,) = [said["event"] for said in browser.run("return said")]
     assert event["entity"] == {"type": "product", "id": "p-7"}
     assert "resolvedBidId" not in event
+
+
+def test_landing_counts_on_the_next_page_alone(browser: Browser) -> None:
+    browser.write("landing", LANDING)
+    browser.write("list", "a list")
+    browser.open(f"<div id=banner data-ts-resolved-bid=bid-1>banner</div>{STAY}")
+    browser.find("banner").click()
+
+    browser.go("list")
+    browser.go("landing")  # by another way
+    browser.wait_for_said("impressions", "p-7")
+
+    (event,) = [said["event"] for said in browser.run("return said")]
+    assert event["entity"] == {"type": "product", "id": "p-7"}
+    assert "resolvedBidId" not in event
+
+
+def test_marking_text_is_no_click(browser: Browser) -> None:
+    browser.open(
+        "<div id=p-1 class=card data-ts-product=p-1><span id=text>some words to be read</span>"
+        "<button id=buy data-ts-product=p-2>buy</button></div>"
+    )
+    text = browser.find("text")
+
+    actions = ActionChains(browser.driver).move_to_element_with_offset(text, -40, 0)
+    actions.click_and_hold().move_by_offset(60, 0).release().perform()
+
+    assert browser.run("return String(getSelection())")
+    browser.find("buy").click()  # a button is one, whatever is marked elsewhere
+    wait_until(lambda: browser.get_said("clicks"), "a click")
+    assert browser.get_said("clicks") == ["buy"]
+
+
+def test_quick_clicks_on_two_cards_are_two(browser: Browser) -> None:
+    cards = "".join(f"<div id={name} class=card data-ts-product={name}>x</div>" for name in "ab")
+    browser.open(cards)
+    first, second = browser.find("a"), browser.find("b")
+
+    ActionChains(browser.driver, duration=0).click(first).click(second).perform()
+
+    wait_until(lambda: len(browser.get_said("clicks")) == 2, "two clicks")
+    assert browser.get_said("clicks") == ["a", "b"]

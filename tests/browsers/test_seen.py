@@ -259,3 +259,16 @@ def test_two_hundred_products_cost_little(browser: Browser) -> None:
     assert min(times) < 5  # what else the machine does only adds to it
     browser.wait_for("impressions", 3)  # as many as fit into the window
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, "[data-ts-product]")) == 200
+
+
+def test_copies_of_an_element_are_one_impression(browser: Browser) -> None:
+    browser.open(f"<main id=track>{card('p-1')}</main>", seconds="0.3")
+    browser.run(
+        "for (let i = 0; i < 2; i++) track.append(track.firstElementChild.cloneNode(true));"
+        f"document.body.insertAdjacentHTML('beforeend', `{CONTROL}`)"
+    )
+
+    browser.wait_for_said("impressions", "p-1", "control")
+    browser.driver.execute_async_script("setTimeout(arguments[0], 600)")  # twice the dwell
+
+    assert sorted(browser.get_said("impressions")) == ["control", "p-1"]

@@ -16,7 +16,7 @@ from django.test import RequestFactory, override_settings
 from rest_framework.exceptions import ParseError
 
 from django_topsort.backends.locmem import outbox
-from django_topsort.rest_framework.bodies import TooLarge, get_max_size, read_bounded
+from django_topsort.rest_framework.bodies import NoLength, TooLarge, get_max_size, read_bounded
 from tests.browser.sending import URL, build_impression, encode
 
 BODY = encode(impressions=[build_impression()])
@@ -71,6 +71,46 @@ def test_body_that_a_middleware_has_read_is_there_all_the_same() -> None:
     assert read_bounded(request) == BODY
 
 
+@override_settings(TOPSORT_MAX_BODY_SIZE=2000)
+def test_body_that_is_too_large_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    unsaid = build(b"x")
+    unsaid.META["CONTENT_LENGTH"] = ""
+    unsaid._stream = Endless()
+    for request in (build(b"x" * 2001), unsaid, build(b"x" * 2001)):
+        with pytest.raises(TooLarge):
+            read_bounded(request)
+
+    (line,) = caplog.records
+    assert line.levelname == "WARNING"
+    assert line.getMessage() == (
+        "browser's request not taken: more bytes than TOPSORT_MAX_BODY_SIZE=2000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "encoding", "is_read"),
+    [
+        (b"", "", "chunked", False),
+        (b"{}", "", "chunked", True),
+        (b"", "0", "chunked", True),
+        (b"", "", "", True),
+    ],
+    ids=["unreadable", "buffered", "empty", "no body"],
+)
+def test_chunked_body_is_refused_where_none_of_it_can_be_read(
+    body: bytes, said: str, encoding: str, is_read: bool
+) -> None:
+    request = build(b"x", HTTP_TRANSFER_ENCODING=encoding)
+    request.META["CONTENT_LENGTH"] = said
+    request._stream = BytesIO(body)
+
+    if is_read:
+        assert read_bounded(request) == body
+    else:
+        with pytest.raises(NoLength, match="Content-Length"):
+            read_bounded(request)
+
+
 def test_client_that_leaves_is_no_error_of_the_shops() -> None:
     request = build(b"x", CONTENT_LENGTH="100")
     request._stream = Leaving()
@@ -119,6 +159,11 @@ def test_server_takes_a_body_whole_and_refuses_what_is_too_large_or_broken_off(
 ) -> None:
     assert talk(address, build_head(len(BODY)), BODY).startswith(b"HTTP/1.1 204")
     assert len(outbox) == 1
+    chunked = build_head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    answer = talk(address, chunked, b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY))
+    assert answer.startswith(b"HTTP/1.1 411")
+    assert b'"errCode": "bad_request"' in answer
+    assert b"send a Content-Length" in answer
     assert talk(address, build_head(10**9)).startswith(b"HTTP/1.1 413")
     assert talk(address, build_head(len(BODY) + 9), BODY[:-9]).startswith(b"HTTP/1.1 400")
 

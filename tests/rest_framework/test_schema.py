@@ -49,7 +49,7 @@ def test_endpoint_is_described(description: dict[str, Any]) -> None:
     assert path == "/topsort/v2/events"
     assert list(description["paths"][path]) == ["post"]
     assert operation["requestBody"]["content"].keys() == {"application/json", "text/plain"}
-    statuses = ["204", "400", "403", "405", "413", "415", "429", "500"]
+    statuses = ["204", "400", "403", "405", "411", "413", "415", "429", "500"]
     assert list(operation["responses"]) == statuses
     for status in statuses[1:]:
         assert list(operation["responses"][status]["content"]) == ["application/json"]

@@ -17,6 +17,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 
+from django_topsort.accounts import accounts
 from django_topsort.backends.locmem import outbox
 from django_topsort.rest_framework.answers import DOC_URL
 from django_topsort.rest_framework.views import EventsView
@@ -144,15 +145,24 @@ def test_content_types_that_are_taken(client: Client, content_type: str, is_take
         check_error(response, 415, "bad_request")
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE"])
 def test_other_methods_are_not_allowed(client: Client, method: str) -> None:
     response: Any = client.generic(method, URL, BODY)
 
     assert response.status_code == 405
-    assert response["Allow"] == "POST, OPTIONS"
-    if method != "HEAD":
-        check_error(response, 405, "bad_request")
+    assert response["Allow"] == "POST, HEAD, OPTIONS"
+    check_error(response, 405, "bad_request")
     assert outbox == []
+
+
+def test_head_is_answered_and_nothing_recorded(client: Client) -> None:
+    before = accounts.get_counts()
+    response: Any = client.generic("HEAD", URL, BODY, "application/json", headers=BROWSER)
+
+    assert (response.status_code, response.content) == (204, b"")
+    assert not client.cookies
+    assert outbox == []
+    assert accounts.get_counts() == before
 
 
 def test_refused_events_are_named_and_the_others_taken(client: Client) -> None:
@@ -276,6 +286,18 @@ def test_hook_that_raises_is_an_error_in_json_and_said(
     assert outbox == []
 
 
+@pytest.mark.parametrize("name", ["TOPSORT_CONSENT", "TOPSORT_IGNORE_REQUEST"])
+def test_async_hook_is_an_error_and_no_answer(
+    client: Client, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    async def hook(request: HttpRequest) -> None:
+        """Is never waited for."""
+
+    with override_settings(**{name: hook}):
+        check_error(post(client), 500, "internal_server_error")
+    assert f"{name}: an async function cannot be waited for" in caplog.text
+
+
 @override_settings(TOPSORT_IGNORE_REQUEST=raise_django)
 def test_what_django_raises_is_answered_in_json(client: Client) -> None:
     check_error(post(client), 404, "bad_request")
@@ -298,7 +320,10 @@ def test_nothing_is_kept_without_consent(client: Client) -> None:
 @override_settings(APPEND_SLASH=True)
 def test_nothing_redirects(client: Client) -> None:
     assert post(client).status_code == 204
-    assert post(client, url=f"{URL}/").status_code == 404
+    content = check_error(post(client, url=f"{URL}/"), 404, "bad_request")
+    assert "without the slash" in content["message"]
+    assert len(outbox) == 1
+    assert reverse("django_topsort:events") == URL
 
 
 @pytest.mark.django_db(transaction=True)
@@ -328,6 +353,14 @@ async def test_events_are_taken_under_asgi() -> None:
     assert len(outbox) == 1
     response = await client.post(URL, b"{", content_type="text/plain")
     assert response.status_code == 400
+
+
+async def test_chunked_body_is_taken_under_asgi() -> None:
+    client = AsyncClient(headers={**BROWSER, "transfer-encoding": "chunked", "content-length": ""})
+    response = await client.post(URL, BODY, content_type="text/plain")
+
+    assert response.status_code == 204
+    assert len(outbox) == 1
 
 
 def test_events_are_taken_without_the_middleware() -> None:

@@ -16,13 +16,15 @@ const guard = (work) => (...given) => {
 };
 const parse = guard(JSON.parse);
 const on = (name, work) => addEventListener(name, guard(work), true);
-let store = guard(() => localStorage)() || {};
+const memory = {};
+const store = guard(() => localStorage)() || memory;
+const get = (key) => memory[key] ?? store[key];
 const put = (key, value) => {
   value = JSON.stringify(value);
   try {
     store[key] = value;
   } catch {
-    store = { [key]: value };
+    memory[key] = value;
   }
 };
 const fresh = new Set();
@@ -31,22 +33,21 @@ let wait = 0;
 
 const drop = (key) => {
   fresh.delete(key);
+  delete memory[key];
   delete store[key];
 };
 
 const getKeys = () => {
-  const keys = Object.keys(store).filter((key) => key.startsWith(EVENT)).sort();
+  const keys = Object.keys({ ...store, ...memory }).filter((key) => key.startsWith(EVENT)).sort();
   return keys.filter((key, i) =>
     (i >= keys.length - 250 && key.slice(15, 28) > Date.now() - 864e5) || drop(key));
 };
 
-const plan = (ms) => {
-  timer ??= setTimeout(flush, ms);
-};
+const plan = (ms) => (timer ??= setTimeout(flush, ms));
 
 const report = guard((kind, fields, el = document) => {
   const event = {
-    id: crypto.randomUUID?.() || crypto.getRandomValues(new Uint32Array(4)).join("-"),
+    id: crypto.randomUUID?.() || "" + Math.random(),
     occurredAt: new Date().toISOString(),
     ...fields,
   };
@@ -60,11 +61,11 @@ const report = guard((kind, fields, el = document) => {
 
 const take = (keys) => {
   const taken = [];
-  const body = {};
+  const body = { __proto__: null };
   let room = 6e4;
   for (const key of keys) {
-    const [kind, event] = parse(store[key]) || [];
-    const size = Math.max(1200, store[key].length * 3);
+    const { 0: kind, 1: event } = parse(get(key)) || {};
+    const size = Math.max(1200, get(key).length * 3);
     if (!event) drop(key);
     else if (size <= room) {
       room -= size;
@@ -112,7 +113,7 @@ const leave = () => {
 };
 
 const getBanner = () => {
-  const banner = parse(store[BANNER]);
+  const banner = parse(get(BANNER));
   return Date.now() - banner?.at < 18e5 ? banner : {};
 };
 
@@ -131,17 +132,9 @@ const read = ({ dataset: d }) => {
   return (id || bid) && event;
 };
 
-const reported = new WeakMap();
+const reported = new Set();
 const watched = new Map();
-let shows = 0;
 let landing;
-
-const once = (kind, fields, el) => {
-  const content = NAMES.map((name) => el.getAttribute(name)) + (kind[0] === "i" && shows);
-  if (!fields || reported.get(el) === content) return;
-  reported.set(el, content);
-  report(kind, fields, el);
-};
 
 const unwatch = (el) => {
   watched.delete(el);
@@ -150,21 +143,21 @@ const unwatch = (el) => {
 
 const seen = (el) => {
   unwatch(el);
-  once("impressions", read(el), el);
+  const event = read(el);
+  const content = JSON.stringify(event);
+  if (!event || reported.has(content)) return;
+  if (reported.size > 9999) reported.clear();
+  reported.add(content);
+  report("impressions", event, el);
 };
 
 const check = guard((entry) => {
   const { target: el, time, boundingClientRect: box, intersectionRect: part } = entry;
   const most = Math.min(box.width, innerWidth) * Math.min(box.height, innerHeight);
   const least = Math.min(tsShare, box.width * box.height < 242500 ? 1 : 0.3);
-  const since = most && part.width * part.height >= most * least &&
-    !document.hidden &&
-    document.hasFocus() &&
-    el.checkVisibility?.({
-      checkOpacity: true,
-      checkVisibilityCSS: true,
-      contentVisibilityAuto: true,
-    }) !== false &&
+  const since =
+    most && part.width * part.height >= most * least && !document.hidden && document.hasFocus() &&
+    el.checkVisibility?.({ checkOpacity: true, checkVisibilityCSS: true }) !== false &&
     (watched.get(el) || time);
   if (since && time - since >= tsSeconds * 1000) return seen(el);
   watched.delete(el);
@@ -181,11 +174,9 @@ const observer = new IntersectionObserver((entries) => entries.forEach(check));
 
 const meet = guard((el) => {
   const { tsAction, tsItems } = el.dataset;
+  const items = tsAction === "purchase" && parse(tsItems);
   unwatch(el);
-  if (tsAction === "purchase") {
-    const items = parse(tsItems);
-    return once("purchases", items && { items }, el);
-  }
+  if (items) return (el.tsAt ||= report("purchases", { items }, el) || 1);
   observer.observe(el);
   if (tsAction === "landing" && landing.isNew) {
     landing.isNew = 0;
@@ -198,23 +189,21 @@ const scan = (root, work) => {
   root.querySelectorAll?.(TAGGED).forEach(work);
 };
 
-let last = [];
-
 const click = ({ target, button, isTrusted, timeStamp }) => {
   const el = target.closest(TAGGED);
-  const link = target.closest("a[href]");
-  if (!isTrusted || button > 1 || (button && !link)) return;
+  const link = target.closest("a[href],button");
+  if (!isTrusted || button > 1 || (button && !link?.href)) return;
   seen(el);
   const event = read(el);
   const { resolvedBidId: bid, additionalAttribution } = event;
   if (bid && !additionalAttribution && ("tsBanner" in el.dataset || !el.dataset.tsProduct)) {
     put(BANNER, { bid, at: Date.now(), isNew: 1 });
   }
-  if ((!link && "" + getSelection()) || link?.pathname?.startsWith(tsClicks) || (last[0] === el && timeStamp - last[1] < 400)) return;
+  if (link ? link.pathname?.startsWith(tsClicks) : "" + getSelection()) return;
   const mark = target.closest(MARK);
   const isMarked = el.contains(mark);
-  if (!isMarked && el.querySelector(MARK)) return;
-  last = [el, timeStamp];
+  if ((!isMarked && el.querySelector(MARK)) || timeStamp - el.tsAt < 400) return;
+  el.tsAt = timeStamp;
   if (isMarked && mark.dataset.tsClickable) event.clickType = mark.dataset.tsClickable;
   report("clicks", event, el);
 };
@@ -222,7 +211,7 @@ const click = ({ target, button, isTrusted, timeStamp }) => {
 const show = () => {
   const page = parse(tsPage);
   if (page) report("pageviews", { page });
-  shows++;
+  reported.clear();
   landing = getBanner();
   if (landing.isNew) put(BANNER, { ...landing, isNew: 0 });
   else landing = {};
