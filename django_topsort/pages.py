@@ -1,4 +1,4 @@
-"""What a page says to the browser that shows it: whether anything, whose it is, and our addresses.
+"""What a page, or an answer, may say to its browser: whether anything, whose it is, our addresses.
 
 A page with what is meant for one visitor must not be kept for the next one.
 """
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 SHOWN_LATER = (None, "head", "prefetch")
 
 
+def may_track(request: HttpRequest, collector: Collector) -> bool:
+    """Whether the shopper may be tracked; asked once a request."""
+    allowed: bool | None = collector.found.get("may_track")
+    if allowed is None:
+        allowed = collector.found["may_track"] = has_consent(request)
+    return allowed
+
+
 def is_told(request: HttpRequest, collector: Collector) -> bool:
     """Whether the browser is told what to report: not without consent, and no crawler is."""
     told: bool | None = collector.found.get("is_told")
@@ -31,7 +39,7 @@ def is_told(request: HttpRequest, collector: Collector) -> bool:
         if collector.found.get("is_ignored") is False:
             told = True  # that has been asked already
         elif get_ignore_reason(request) in SHOWN_LATER:
-            told = has_consent(request)
+            told = may_track(request, collector)
         else:
             told = False
             # A cache would give the crawler's page to shoppers, of whom nothing would be heard.

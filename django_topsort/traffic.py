@@ -80,7 +80,7 @@ def _build_seen_key(event: Event, name: str) -> str:
     if not isinstance(event, Impression | Click) or event.resolved_bid_id is None:
         return ""
     product = event.additional_attribution
-    return _build_key(
+    return build_key(
         "seen",
         name,
         event.kind,
@@ -131,7 +131,7 @@ def _is_variant(event: Event) -> TypeGuard[Click]:
 
 def _count_variants(click: Click, number: int, name: str, window: int) -> int:
     """Count ``number`` new variants of the click's bid; return how many of them still count."""
-    return _count_up(_build_key("variants", name, _get_bid(click)), number, MAX_VARIANTS, window)
+    return count_up(build_key("variants", name, _get_bid(click)), number, MAX_VARIANTS, window)
 
 
 def _get_bid(event: Impression | Click) -> str:
@@ -173,8 +173,8 @@ def _count_of_address(clicks: list[int], address: str, now: float) -> list[int]:
     if rate is None:
         return clicks
     # The period is in the key: some of Django's caches keep a number longer at each increase.
-    key = _build_key("address-clicks", address, str(int(now // rate.seconds)))
-    return clicks[: _count_up(key, len(clicks), rate.number, rate.seconds)]
+    key = build_key("address-clicks", address, str(int(now // rate.seconds)))
+    return clicks[: count_up(key, len(clicks), rate.number, rate.seconds)]
 
 
 def _count_of_shopper(
@@ -187,10 +187,10 @@ def _count_of_shopper(
     counted: list[int] = []
     current = int(now // rate.seconds)
     for period, group in _group_by_period(events, clicks, rate, now).items():
-        key = _build_key("clicks", name, str(period))
+        key = build_key("clicks", name, str(period))
         # What has waited comes at any time of the day, and a period of late is soon over.
         seconds = rate.seconds * 2 if period >= current - 1 else DAY
-        counted += group[: _count_up(key, len(group), rate.number, seconds)]
+        counted += group[: count_up(key, len(group), rate.number, seconds)]
     return counted
 
 
@@ -209,7 +209,7 @@ def _group_by_period(
     return groups
 
 
-def _count_up(key: str, number: int, limit: int, seconds: int) -> int:
+def count_up(key: str, number: int, limit: int, seconds: int) -> int:
     """Count ``number`` more under ``key``; return how many of them are within ``limit``.
 
     All of them where the cache is down, has lost the number, or holds something else.
@@ -222,7 +222,7 @@ def _count_up(key: str, number: int, limit: int, seconds: int) -> int:
     return max(0, min(number, left))
 
 
-def _build_key(sort: str, *parts: str) -> str:
+def build_key(sort: str, *parts: str) -> str:
     """Return a key that shows nothing: memcached takes 250 characters, and no blanks."""
     text = "\0".join(parts)
     return f"topsort:{sort}:{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"

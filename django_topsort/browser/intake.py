@@ -25,7 +25,8 @@ from django_topsort.conf import topsort_settings
 from django_topsort.delivery import leave_out, log_safely
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import get_collector, get_request_shopper
-from django_topsort.shoppers import get_shopper, has_consent
+from django_topsort.pages import may_track
+from django_topsort.shoppers import get_shopper
 from django_topsort.tracking import record
 from django_topsort.traffic import split_floods, split_repeats
 from django_topsort.visits import get_ignore_reason
@@ -91,14 +92,6 @@ def take_events(request: HttpRequest, body: bytes, *, address: str | None = None
     for event in events:
         record(event, request)
     return _sum_up(len(events), refusals)
-
-
-def may_track(request: HttpRequest, collector: Collector) -> bool:
-    """Whether the shopper may be tracked; asked once a request."""
-    allowed: bool | None = collector.found.get("may_track")
-    if allowed is None:
-        allowed = collector.found["may_track"] = has_consent(request)
-    return allowed
 
 
 def find_shopper(request: HttpRequest, collector: Collector) -> Shopper | None:

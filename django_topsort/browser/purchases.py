@@ -7,12 +7,13 @@ remembers what was bought on which page, and the id that the browser has for it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.cache import cache
 from msgspec.structs import force_setattr
+
+from django_topsort.traffic import build_key
 
 if TYPE_CHECKING:
     from django_topsort.events import Purchase
@@ -63,9 +64,5 @@ def unify_purchases(bought: Sequence[Bought]) -> None:
 def _build_keys(one: Bought) -> tuple[str, str]:
     """Return under which names the cache knows a purchase; nobody uses up another shopper's."""
     shopper = one.purchase.opaque_user_id
-    return _hash("id", shopper, one.event_id), _hash("content", shopper, one.content)
-
-
-def _hash(*texts: str) -> str:
-    text = "\0".join(texts)
-    return f"topsort:bought:{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
+    by_id = build_key("bought", "id", shopper, one.event_id)
+    return by_id, build_key("bought", "content", shopper, one.content)

@@ -13,9 +13,8 @@ from django_topsort.conf import topsort_settings
 from django_topsort.delivery import refuse
 from django_topsort.events import Impression
 from django_topsort.facts import build_entity, get_collector, get_request_shopper
-from django_topsort.pages import keep_for_one
+from django_topsort.pages import keep_for_one, may_track
 from django_topsort.rest_framework.mixins import ReportsImpressions, find_bid
-from django_topsort.shoppers import has_consent
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -83,7 +82,8 @@ class TopsortField(serializers.Field[Any, Any, Any, Any]):
             if request is None:
                 return None
             collector = get_collector(request)
-            if not _may_track(request, collector):
+            # Also for prefetches, unlike an impression: what was fetched may be shown.
+            if not may_track(request, collector):
                 return None
             return self._build(request, collector, value)
         except Exception as error:
@@ -116,14 +116,6 @@ class TopsortField(serializers.Field[Any, Any, Any, Any]):
         view = self.context.get("view")
         is_own = self.parent is self.root or self.parent is getattr(self.root, "child", None)
         return view if is_own and isinstance(view, ReportsImpressions) else None
-
-
-def _may_track(request: HttpRequest, collector: Collector) -> bool:
-    # Also for prefetches, unlike an impression: a page that was fetched in advance may be shown.
-    may: bool | None = collector.found.get("may_track")
-    if may is None:
-        may = collector.found["may_track"] = has_consent(request)
-    return may
 
 
 with suppress(ImportError):

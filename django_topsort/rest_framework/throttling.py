@@ -7,17 +7,16 @@ and write it anew with each request.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.core.cache import cache
 from rest_framework.throttling import BaseThrottle
 
-from django_topsort.browser.intake import find_shopper, may_track
+from django_topsort.browser.intake import find_shopper
 from django_topsort.conf import topsort_settings
 from django_topsort.facts import get_collector
-from django_topsort.traffic import read_rate
+from django_topsort.pages import may_track
+from django_topsort.traffic import build_key, count_up, read_rate
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -47,8 +46,8 @@ class WindowThrottle(BaseThrottle):
         if rate is None or name is None:
             return True
         window, since = divmod(time.time(), rate.seconds)
-        mark = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:32]
-        if _count(f"{self.setting}:{int(window)}:{mark}", rate.seconds) <= rate.number:
+        key = build_key("requests", self.setting, str(int(window)), name)
+        if count_up(key, 1, rate.number, rate.seconds):
             return True
         self._wait = rate.seconds - since
         return False
@@ -81,15 +80,3 @@ class AddressThrottle(WindowThrottle):
     def get_name(self, request: Request) -> str | None:
         """Return the address."""
         return self.get_ident(request)
-
-
-def _count(key: str, seconds: int) -> int:
-    """Count one request under ``key`` and return how many there are; 0 where no cache tells."""
-    count: Any = 0
-    try:
-        if cache.add(key, 1, timeout=seconds):
-            return 1
-        count = cache.incr(key)
-    except Exception:
-        return 0
-    return count if type(count) is int else 0  # whatever a cache returns that hides its errors
