@@ -122,7 +122,7 @@ class Chromium:
         told = self._wait(self._scroll, "was not reported as seen")
         page = Page(self._driver.current_url, self._driver.page_source)
         self.diary.note(page, dict(told))
-        for line in self._driver.get_log("browser"):  # type: ignore[no-untyped-call]
+        for line in self._driver.get_log("browser"):
             if line["level"] == "SEVERE":
                 raise DemoError(f"{page.url}: {line['message']}")
         return page

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -208,3 +209,50 @@ def test_fault_87_events_from_the_pages_of_another_site(site: Site, api: FakeApi
     for answer in refused:
         assert "errCode" in json.loads(answer.body)  # type: ignore[attr-defined]
         assert answer.getheader("Access-Control-Allow-Origin") is None
+
+
+def test_fault_86_memory_does_not_grow_by_hostile_requests(tmp_path: Path) -> None:
+    """Each request has another shopper, and other texts in all that may be kept or logged."""
+    with (
+        FakeApi(api_key=KEY) as api,
+        serve(
+            "gunicorn-sync",
+            tmp_path / "log",
+            ROOT_URLCONF="tests.faults.pages",
+            TOPSORT_API_KEY=KEY,
+            TOPSORT_API_URL=api.url,
+            TOPSORT_EVENTS_ADDRESS_THROTTLE_RATE=None,
+        ) as site,
+    ):
+        send_hostile(site, 3_000)
+        before = get_peak(site)
+        send_hostile(site, 3_000)
+        after = get_peak(site)
+
+        assert (
+            after - before < 8
+        )  # MiB; a kilobyte for each request would be 3, and all its texts 30
+        log = site.read_log()
+        assert len(log.splitlines()) < 200
+        assert "hostile" not in log
+
+
+def get_peak(site: Site) -> int:
+    """Return how many MiB the one worker has had at most."""
+    with closing(site.connect()) as connection:
+        connection.request("GET", "/accounts/", headers={"User-Agent": USER_AGENT})
+        with connection.getresponse() as response:
+            peak: int = json.loads(response.read())["peak"]
+            return peak
+
+
+def send_hostile(site: Site, count: int) -> None:
+    for _ in range(count):
+        text = f"hostile-{uuid4()}-{'x' * 2_000}"
+        bodies: list[object] = [
+            {"impressions": [build_event(text), build_event(clickType=text, **{text: text})]},
+            {"clicks": [build_event(resolvedBidId=text), build_event(entity={"type": text})]},
+            {text: text},
+            text.encode(),
+        ]
+        post(site, bodies[hash(text) % len(bodies)], shopper=str(uuid4()), User_Agent=text[:300])
