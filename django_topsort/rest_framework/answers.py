@@ -41,7 +41,11 @@ def build_error(
     if errors:
         content["errors"] = errors
     body = json.dumps(content)
-    return HttpResponse(body, status=status, content_type="application/json", headers=headers)
+    response = HttpResponse(body, status=status, content_type="application/json", headers=headers)
+    # Django would log each one, of which anybody can cause as many as he likes; what there is to
+    # say has been said, once a minute.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # Django's mark
+    return response
 
 
 def build_empty() -> HttpResponse:

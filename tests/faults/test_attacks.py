@@ -79,6 +79,8 @@ def site(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Itera
         TOPSORT_API_KEY=KEY,
         TOPSORT_API_URL=shared_api.url,
         TOPSORT_FLUSH_INTERVAL=0.05,
+        TOPSORT_CLICK_RATE=None,  # or after ten thousand no other click would count for a minute
+        TOPSORT_CLICK_ADDRESS_RATE=None,
     ) as site:
         yield site
 
