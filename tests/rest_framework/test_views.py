@@ -369,3 +369,13 @@ def test_events_are_taken_without_the_middleware() -> None:
 
     assert response.status_code == 204
     assert len(outbox) == 1
+
+
+def test_refusals_are_not_logged_one_by_one_by_django(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    statuses = {post(client, b"no JSON").status_code for _ in range(5)}
+    statuses.add(client.get(URL).status_code)
+
+    assert statuses == {400, 405}
+    assert [one for one in caplog.records if one.name == "django.request"] == []
