@@ -105,8 +105,7 @@ class TopsortField(serializers.Field[Any, Any, Any, Any]):
         if event.resolved_bid_id is not None:
             said["resolvedBidId"] = event.resolved_bid_id
             shopper = get_request_shopper(request, collector)
-            # Django's cache looks at its own request, and not at what REST framework has around it.
-            keep_for_one(getattr(request, "_request", request), collector)
+            keep_for_one(request, collector)
             if topsort_settings.TOPSORT_REQUIRE_SIGNED_BIDS is True:
                 said["resolvedBidId"] = sign_bid(event.resolved_bid_id, shopper.opaque_user_id)
         return said
