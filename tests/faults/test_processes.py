@@ -14,12 +14,14 @@ import pytest
 
 from django_topsort.testing import FakeApi
 from tests.faults.app import App
+from tests.servers.project.announced import READY
 from tests.servers.serving import SERVERS, Server, Site, get_kinds, name_visit, serve, wait_until
 
 pytestmark = pytest.mark.faults
 
 NEVER = 600  # seconds: what arrives was sent at an end, not because its time had come
 EARLY = {"tests.servers.project.wsgi": "tests.servers.project.early"}
+TWO_WORKERS = "--workers=2 --config=python:tests.servers.project.announced"
 
 
 @pytest.fixture
@@ -51,6 +53,10 @@ def kinds(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("kind", get_kinds(is_wanted))
 
 
+def wait_for_two_workers(site: Site) -> None:
+    wait_until(lambda: site.read_log().count(READY) == 2, "both workers take signals")
+
+
 def order(site: Site, count: int, page: str = "order") -> list[str]:
     """Let shoppers order; return the numbers of their orders."""
     visits = [name_visit() for _ in range(count)]
@@ -71,7 +77,8 @@ def assert_same_ids(site: Site, api: FakeApi, at_least: list[str]) -> None:
 def test_fault_32_sender_used_before_preload_forks(kind: str, api: FakeApi, tmp_path: Path) -> None:
     log = tmp_path / "log"
     settings = build_settings(api)
-    with serve(kind, log, "--workers=2", EARLY, **settings) as site:
+    with serve(kind, log, TWO_WORKERS, EARLY, **settings) as site:
+        wait_for_two_workers(site)
         visits = order(site, 10)
         site.stop()
 
@@ -302,7 +309,8 @@ def test_fault_39_gunicorn_is_asked_to_end(
     api: FakeApi, tmp_path: Path, stop: signal.Signals
 ) -> None:
     settings = build_settings(api)
-    with serve("gunicorn-sync", tmp_path / "log", "--workers=2", **settings) as site:
+    with serve("gunicorn-sync", tmp_path / "log", TWO_WORKERS, **settings) as site:
+        wait_for_two_workers(site)
         visits = order(site, 10)
         site.stop(stop)
 
