@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.bodies import count_bids, read_header
 
-RECEIVED = 256 * 1024  # bytes at a time
+RECEIVED = 64 * 1024  # bytes at a time
 BACKLOG = 1024  # connections that wait to be accepted
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close that breaks off
 END = b"\r\n\r\n"
