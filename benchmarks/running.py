@@ -27,6 +27,10 @@ class Failed(Exception):
     """A process that was measured broke down, or took too long; the text says which."""
 
 
+class TimedOut(Failed):
+    """It took too long."""
+
+
 class Measured:
     """A process that is being measured. It says JSON objects, a line each, and hears lines.
 
@@ -57,7 +61,12 @@ class Measured:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self.signal_group(signal.SIGKILL)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process and its children, if they are there still, and close all that is open."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
         self._ear.join()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -82,11 +91,14 @@ class Measured:
                 self._process.stdin.flush()
 
     def hear(self, limit: float = LIMIT) -> dict[str, Any]:
-        """Return the next object that the process says; raise Failed when it says no more."""
+        """Return the next object that the process says.
+
+        Raise TimedOut when it says nothing for ``limit`` seconds, and Failed when it has ended.
+        """
         try:
             said = self._said.get(timeout=limit)
         except queue.Empty:
-            raise Failed(f"nothing for {limit:.0f} s") from None
+            raise TimedOut(f"nothing for {limit:.0f} s") from None
         if said is None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(5.0)
@@ -101,12 +113,12 @@ class Measured:
             try:
                 said = self._said.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise Failed(f"not done after {limit:.0f} s") from None
+                raise TimedOut(f"not done after {limit:.0f} s") from None
             if said is None:
                 break
             last = said
         if not self.wait(max(0.1, deadline - time.monotonic())):
-            raise Failed(f"not done after {limit:.0f} s")
+            raise TimedOut(f"not done after {limit:.0f} s")
         if self._process.returncode or last is None:
             raise Failed(self._explain())
         return last
@@ -122,11 +134,6 @@ class Measured:
     def signal(self, number: int) -> None:
         """Send a signal to the process alone."""
         self._process.send_signal(number)
-
-    def signal_group(self, number: int) -> None:
-        """Send a signal to the process and to its children."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
 
     def _explain(self) -> str:
         self._errors.seek(0)
