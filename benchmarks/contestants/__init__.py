@@ -1,4 +1,4 @@
-"""Who takes part: this package, the floor beneath it, and clients of the same kind for other services."""
+"""Who takes part: this package, the floor beneath it, and clients of the same kind."""
 
 from __future__ import annotations
 
