@@ -137,7 +137,7 @@ def end_by_signal(number: int, frame: object) -> NoReturn:
 def run_fork(contestant: str, url: str, events: str, timeout: str) -> None:
     """Use the client, fork, and record in the child, which flushes and ends as usual."""
     client = begin(contestant, url)
-    record_page(client, [f"parent-{number}" for number in range(PARENTS)])
+    record_page(client, [f"bid-parent-{number}" for number in range(PARENTS)])
     child = os.fork()
     if not child:
         for bids in cut(int(events)):

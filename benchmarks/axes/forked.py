@@ -50,5 +50,5 @@ def measure(contestant: str, bench: Bench) -> Row:
             seconds = f"> {limit:g}"
         time.sleep(0.3)  # what the sink has got it reads still
         taken = sink.take()
-    twice = sum(times > 1 for bid, times in taken.bids.items() if bid.startswith("parent-"))
+    twice = sum(times > 1 for bid, times in taken.bids.items() if bid.startswith("bid-parent-"))
     return {"arrived": 100.0 * count(taken)[0] / EVENTS, "seconds": seconds, "twice": twice}

@@ -57,9 +57,9 @@ def measure(contestant: str, bench: Bench) -> Row:
                 process.hear(back + patience - time.monotonic())
             # A client that says that it is done has nothing more to send, but what is on its way.
             wait_for_all(sink, recorded, time.monotonic() + 1.0)
-        taken = sink.take()
+        taken, arrivals = sink.take(), sink.find_arrivals()
     arrived, repeated = count(taken)
-    came = max((at for bid, at in taken.arrivals.items() if bid.startswith("bid-")), default=back)
+    came = max(arrivals.values(), default=back)
     return {
         "page": 1000.0 * said["longest"],
         "back": max(0.0, came - back) if arrived >= recorded else None,

@@ -47,7 +47,7 @@ def measure_wait(contestant: str, bench: Bench) -> float | str:
         recorded: dict[str, float] = process.hear()["recorded"]
         deadline = time.monotonic() + patience
         while True:
-            arrivals = sink.take().arrivals
+            arrivals = sink.find_arrivals()
             if recorded.keys() <= arrivals.keys():
                 return max(arrivals[bid] - at for bid, at in recorded.items())
             if time.monotonic() > deadline:
