@@ -28,6 +28,15 @@ def count_bids(requests: Iterable[tuple[bytes, bytes]]) -> dict[str, int]:
     return {bid.decode(): times for bid, times in bids.items()}
 
 
+def find_arrivals(requests: Iterable[tuple[bytes, bytes]], times: Iterable[float]) -> dict[str, float]:
+    """Return when each bid came first; ``times`` are those of the requests."""
+    arrivals: dict[bytes, float] = {}
+    for (head, body), time in zip(requests, times, strict=True):
+        for bid in BID.findall(read_body(head, body)):
+            arrivals.setdefault(bid, time)
+    return {bid.decode(): time for bid, time in arrivals.items()}
+
+
 def read_body(head: bytes, body: bytes) -> bytes:
     """Return the body decompressed, and decoded where it is a form or has Base64 in it."""
     text = decompress(read_header(head, b"content-encoding"), body)

@@ -4,7 +4,7 @@ One thread with one selector, which does as little as can be done for a request:
 end of the head, for its length, and keeps all as it is. What it holds is read when it is asked to.
 
 Its first line on stdout is its URL; then, for each line on stdin (``go_down``, ``come_back``,
-``count``, ``take``), the answer as JSON. It ends with its stdin.
+``count``, ``find_arrivals``, ``take``), the answer as JSON. It ends with its stdin.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from benchmarks.bodies import count_bids, read_header
+from benchmarks.bodies import count_bids, find_arrivals, read_header
 
 RECEIVED = 64 * 1024  # bytes at a time
 BACKLOG = 1024  # connections that wait to be accepted
@@ -122,6 +122,7 @@ class Listener:
     def __init__(self, delay: float) -> None:
         self.delay = delay
         self.taken: list[tuple[bytes, bytes]] = []
+        self.times: list[float] = []
         self.first = self.last = 0.0
         self.waiting: deque[tuple[float, Connection, bytes, bytes]] = deque()
         self.connections: set[Connection] = set()
@@ -202,6 +203,7 @@ class Listener:
         self.first = self.first or came
         self.last = came
         self.taken.append((head, body))
+        self.times.append(came)
         with suppress(OSError):  # who has left does not hear it
             connection.socket.send(get_answer(head))
 
@@ -231,6 +233,10 @@ class Listener:
     def count(self) -> int:
         """Return how many requests were answered."""
         return len(self.taken)
+
+    def find_arrivals(self) -> dict[str, float]:
+        """Return when each bid came first."""
+        return find_arrivals(self.taken, self.times)
 
     def take(self) -> dict[str, Any]:
         """Return what ``sink.Taken`` holds."""

@@ -86,6 +86,10 @@ class Sink:
         """
         return Taken(**self._ask("take"))
 
+    def find_arrivals(self) -> dict[str, float]:
+        """Return when each bid came first, as a monotonic time. As slow as ``take``."""
+        return dict(self._ask("find_arrivals"))
+
     def _ask(self, question: str) -> Any:
         with self._lock:
             assert self._process.stdin is not None
