@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import socket
@@ -10,24 +9,16 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
-if TYPE_CHECKING:
-    from benchmarks.contestants import Contestant
-
-PAGE = 24  # events on a page
+from benchmarks.child import PAGE, say
+from benchmarks.child import leave as end
 
 
-def say(figures: Mapping[str, Any]) -> None:
-    """Print the figures, as the last line of this process."""
-    sys.stdout.write(json.dumps(figures) + "\n")
-    sys.stdout.flush()
-
-
-def leave(figures: Mapping[str, Any]) -> None:
-    """Print the figures and end this process at once: a client would wait for its deliveries."""
-    say(figures)
-    os._exit(0)
+def leave(figures: Mapping[str, Any]) -> NoReturn:
+    """Say the figures and end this process at once: a client would wait for its deliveries."""
+    say(**figures)
+    end()
 
 
 def measure_cpu(call: Callable[[], object]) -> float:
@@ -45,14 +36,6 @@ def read_memory() -> int:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def record_page(client: Contestant, bids: list[str]) -> None:
-    """Record a page that shows ``bids``."""
-    client.begin_page()
-    for position, bid in enumerate(bids, 1):
-        client.record(bid, position)
-    client.end_page()
 
 
 def build_pages(count: int, size: int = PAGE, name: str = "bid") -> list[list[str]]:

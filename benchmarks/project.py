@@ -21,9 +21,7 @@ MIDDLEWARE = (
 urlpatterns: list[Any] = []  # the project's URLs: this module is its ROOT_URLCONF
 
 
-def configure(
-    apps: tuple[str, ...] = (), middleware: tuple[str, ...] = (), **more: Any
-) -> None:
+def configure(apps: tuple[str, ...] = (), middleware: tuple[str, ...] = (), **more: Any) -> None:
     """Set the project up, with ``apps`` after Django's and ``middleware`` before it.
 
     Once in a process. ``more``: further settings.

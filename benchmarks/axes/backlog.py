@@ -9,7 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks import contestants
-from benchmarks.measuring import PAGE, build_pages, leave, measure_cpu, read_memory, record_page
+from benchmarks.child import PAGE, record_page
+from benchmarks.measuring import build_pages, leave, measure_cpu, read_memory
 from benchmarks.sink import Sink
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from benchmarks import contestants
+from benchmarks.child import PAGE
 from benchmarks.doors import BUILDERS
-from benchmarks.measuring import PAGE, leave, measure_cpu
+from benchmarks.measuring import leave, measure_cpu
 from benchmarks.project import build_request, configure
 
 if TYPE_CHECKING:

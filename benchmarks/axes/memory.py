@@ -9,7 +9,8 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 from benchmarks import contestants
-from benchmarks.measuring import PAGE, SilentServer, build_pages, leave, read_memory, record_page
+from benchmarks.child import PAGE, record_page
+from benchmarks.measuring import SilentServer, build_pages, leave, read_memory
 
 if TYPE_CHECKING:
     from benchmarks.axes import Row

@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from benchmarks import contestants
-from benchmarks.measuring import PAGE, build_pages, leave, measure_cpu, record_page
+from benchmarks.child import PAGE, record_page
+from benchmarks.measuring import build_pages, leave, measure_cpu
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from benchmarks.project import build_request, configure
 
 if TYPE_CHECKING:
     from benchmarks.axes import Row
-    from benchmarks.running import Bench
     from benchmarks.contestants import Contestant
+    from benchmarks.running import Bench
 
 TITLE = "Importing and starting"
 ABOUT = """\

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import contestants
-from benchmarks.measuring import PAGE, leave, measure_cpu
+from benchmarks.child import PAGE
+from benchmarks.measuring import leave, measure_cpu
 from benchmarks.project import build_engine, build_request, configure
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks import contestants
-from benchmarks.measuring import PAGE, build_pages, leave, record_page
+from benchmarks.child import PAGE, record_page
+from benchmarks.measuring import build_pages, leave
 
 if TYPE_CHECKING:
     from benchmarks.axes import Row
@@ -56,7 +57,9 @@ def measure(contestant: str, bench: Bench) -> Row:
 class Recorder(threading.Thread):
     """A thread that records pages: ``cpu`` in microseconds, ``begun`` and ``ended`` in seconds."""
 
-    def __init__(self, client: Contestant, pages: list[list[str]], start: threading.Barrier) -> None:
+    def __init__(
+        self, client: Contestant, pages: list[list[str]], start: threading.Barrier
+    ) -> None:
         super().__init__(daemon=True)
         # A copy has a page of its own, and the same client behind it.
         self._client = copy.copy(client)
