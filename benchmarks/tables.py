@@ -92,7 +92,7 @@ def get_median(rows: Sequence[Row], figure: str) -> float | None:
 
 
 def find_best(goal: Goal, rounds: Rounds) -> tuple[str, float] | None:
-    """Return the peer with the best median, and its median; peers that are not clean do not count."""
+    """Return the peer with the best median, and the median; who is not clean does not count."""
     medians = {
         name: median
         for name, rows in rounds.items()

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 TITLE = "A burst, end to end"
 ABOUT = (
-    "50,000 events, recorded by one thread in pages of 24 as fast as it can, and flushed: those that"
-    " arrived, by the seconds from the first record to the last arrival. What had not arrived 60 s"
-    " after the flush is lost."
+    "50,000 events, recorded by one thread in pages of 24 as fast as it can, and flushed: those"
+    " that arrived, by the seconds from the first record to the last arrival. What has not arrived"
+    " 60 s after the flush is lost."
 )
 FIGURES = {"rate": "events/s", **LOSSES}
 CONTESTANTS = ALL
