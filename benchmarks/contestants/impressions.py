@@ -29,6 +29,11 @@ def describe(bid: str, position: int) -> dict[str, str | int]:
     }
 
 
+def build_dsn(url: str) -> str:
+    """Return the address of a project at Sentry, such as ``http://key@localhost:9000/1``."""
+    return f"{url.replace('://', '://key@')}/1"
+
+
 def wait_for(flush: Callable[[], object], timeout: float) -> None:
     """Call a client's ``flush``, which may wait without end, and wait ``timeout`` seconds."""
     thread = threading.Thread(target=flush, daemon=True)
