@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.axes import Axis, Row
 
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
+AT_ONCE = 4  # contestants of a quick run, where it is mostly waited
 OUR_REQUIREMENTS = ("Django", "django-topsort", "msgspec", "requests")
 
 
@@ -119,10 +121,14 @@ class Run:
             return
         rows: dict[str, list[Row]] = {contestant: [] for contestant in names}
         count = min(self.options.rounds, getattr(axis, "MOST_ROUNDS", self.options.rounds))
-        for number in range(count):
-            turn = number % len(names)
-            for contestant in (*names[turn:], *names[:turn]):
-                rows[contestant].append(self.measure(name, axis, contestant))
+        is_waiting = self.options.quick and getattr(axis, "IS_WAITING", False)
+        with ThreadPoolExecutor(AT_ONCE if is_waiting else 1) as pool:
+            for number in range(count):
+                turn = number % len(names)
+                order = [*names[turn:], *names[:turn]]
+                measured = pool.map(lambda one: self.measure(name, axis, one), order)
+                for contestant, row in zip(order, measured, strict=True):
+                    rows[contestant].append(row)
         seconds = time.monotonic() - begun
         self.took.append(f"- {name}: {name_rounds(count)}, {seconds:.0f} s")
         say(f"{name}: {name_rounds(count)} took {seconds:.0f} s")

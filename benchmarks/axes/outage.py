@@ -29,6 +29,7 @@ FIGURES = {
     "raised": "pages that failed",
 }
 CONTESTANTS = ALL
+IS_WAITING = True
 MOST_ROUNDS = 2
 GOALS = (Goal("page", limit=20.0), Goal("lost", limit=0.0), Goal("back", limit=5.0))
 RATE = 200
