@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.axes import Axis, Row
 
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
+AT_ONCE = 4  # contestants of a quick run, where it is mostly waited
 OUR_REQUIREMENTS = ("Django", "django-topsort", "msgspec", "requests")
 
 
@@ -44,7 +46,9 @@ def read_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
-    parser.add_argument("--quick", action="store_true", help="fewer events: only shows that it works")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer events: only shows that it works"
+    )
     parser.add_argument("--ours", type=Path, default=Path(sys.executable), help=argparse.SUPPRESS)
     parser.add_argument("--peers", type=Path, default=PEERS, help="the Python of the peers")
     parser.add_argument("--only", nargs="+", choices=axes.ALL, default=axes.ALL, metavar="AXIS")
@@ -84,7 +88,8 @@ class Run:
         """Return the head: the machine, the environments and their versions."""
         facts = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "rounds": f"{self.options.rounds}{', quick' if self.options.quick else ''}",
+            "length": name_rounds(self.options.rounds)
+            + (", quick: a fifth of the events or less" if self.options.quick else ""),
             "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",
         }
         versions = {"ours": self.ask_versions(self.bench.ours, OUR_REQUIREMENTS)}
@@ -116,13 +121,17 @@ class Run:
             return
         rows: dict[str, list[Row]] = {contestant: [] for contestant in names}
         count = min(self.options.rounds, getattr(axis, "MOST_ROUNDS", self.options.rounds))
-        for number in range(count):
-            turn = number % len(names)
-            for contestant in (*names[turn:], *names[:turn]):
-                rows[contestant].append(self.measure(name, axis, contestant))
+        is_waiting = self.options.quick and getattr(axis, "IS_WAITING", False)
+        with ThreadPoolExecutor(AT_ONCE if is_waiting else 1) as pool:
+            for number in range(count):
+                turn = number % len(names)
+                order = [*names[turn:], *names[:turn]]
+                measured = pool.map(lambda one: self.measure(name, axis, one), order)
+                for contestant, row in zip(order, measured, strict=True):
+                    rows[contestant].append(row)
         seconds = time.monotonic() - begun
-        self.took.append(f"- {name}: {count} rounds, {seconds:.0f} s")
-        say(f"{name}: {count} rounds took {seconds:.0f} s")
+        self.took.append(f"- {name}: {name_rounds(count)}, {seconds:.0f} s")
+        say(f"{name}: {name_rounds(count)} took {seconds:.0f} s")
         self.write(build_table(axis, rows))
 
     def choose(self, axis: Axis) -> list[str]:
@@ -147,6 +156,11 @@ class Run:
         figures = ", ".join(f"{key} {value}" for key, value in row.items())
         say(f"{name}: {contestant}: {figures} ({time.monotonic() - begun:.1f} s)")
         return row
+
+
+def name_rounds(count: int) -> str:
+    """Return "1 round" or "5 rounds"."""
+    return f"{count} round{'s' if count != 1 else ''}"
 
 
 def say(text: str) -> None:

@@ -28,7 +28,9 @@ def count_bids(requests: Iterable[tuple[bytes, bytes]]) -> dict[str, int]:
     return {bid.decode(): times for bid, times in bids.items()}
 
 
-def find_arrivals(requests: Iterable[tuple[bytes, bytes]], times: Iterable[float]) -> dict[str, float]:
+def find_arrivals(
+    requests: Iterable[tuple[bytes, bytes]], times: Iterable[float]
+) -> dict[str, float]:
     """Return when each bid came first; ``times`` are those of the requests."""
     arrivals: dict[bytes, float] = {}
     for (head, body), time in zip(requests, times, strict=True):

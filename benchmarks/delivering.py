@@ -75,9 +75,7 @@ def deliver(
     )
 
 
-def begin(
-    contestant: str, bench: Bench, sink: Sink, program: str, *arguments: object
-) -> Measured:
+def begin(contestant: str, bench: Bench, sink: Sink, program: str, *arguments: object) -> Measured:
     """Begin a program of benchmarks.child; return when its first page has arrived."""
     python = bench.get_python(contestant)
     process = bench.begin(CHILD, program, contestant, sink.url, *arguments, python=python)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.contestants import PEERS
 from benchmarks.sink import Sink
@@ -38,7 +38,7 @@ class Measured:
     """
 
     def __init__(self, command: list[str]) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -55,11 +55,14 @@ class Measured:
         self._ear = threading.Thread(target=self._listen, daemon=True)
         self._ear.start()
 
-    def __enter__(self) -> Measured:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.kill()
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -59,9 +60,7 @@ class Sink:
         at: TracebackType | None,
     ) -> None:
         """End the process."""
-        with self._process as process:  # which closes the pipes, and waits
-            assert process.stdin is not None
-            process.stdin.close()
+        self._process.communicate()  # closes its stdin, with which it ends, and waits
 
     def go_down(self) -> None:
         """Refuse connections, and break off those that are open.
@@ -93,8 +92,9 @@ class Sink:
     def _ask(self, question: str) -> Any:
         with self._lock:
             assert self._process.stdin is not None
-            self._process.stdin.write(f"{question}\n".encode())
-            self._process.stdin.flush()
+            with suppress(BrokenPipeError):  # then there is no answer, either
+                self._process.stdin.write(f"{question}\n".encode())
+                self._process.stdin.flush()
             return self._hear()
 
     def _hear(self) -> Any:

@@ -31,9 +31,9 @@ def build_table(axis: Axis, rounds: Rounds) -> str:
         cells = [format_cell([row.get(key) for row in rounds[name]]) for key in axis.FIGURES]
         lines.append(f"| {f'**{name}**' if name == OURS else name} | {' | '.join(cells)} |")
     goals: tuple[Goal, ...] = getattr(axis, "GOALS", ())
-    verdicts = [f"- {axis.FIGURES[goal.figure]}: {judge(goal, rounds)}" for goal in goals]
-    if verdicts and OURS in rounds:
-        lines += ["", *verdicts]
+    if goals and OURS in rounds:
+        lines.append("")
+        lines += [f"- {axis.FIGURES[goal.figure]}: {judge(goal, rounds)}" for goal in goals]
     return "\n".join([*lines, ""])
 
 
@@ -92,7 +92,7 @@ def get_median(rows: Sequence[Row], figure: str) -> float | None:
 
 
 def find_best(goal: Goal, rounds: Rounds) -> tuple[str, float] | None:
-    """Return the peer with the best median, and its median; peers that are not clean do not count."""
+    """Return the peer with the best median, and the median; who is not clean does not count."""
     medians = {
         name: median
         for name, rows in rounds.items()

@@ -52,7 +52,8 @@ class Axis(Protocol):
     """One axis. ``FIGURES``: the heading of each figure, by its key in the rows.
 
     A module may have, besides: ``GOALS``, a tuple of Goal; ``MOST_ROUNDS``, where a round takes
-    long; ``REQUIREMENTS``, distributions whose versions are to be shown, too.
+    long; ``IS_WAITING``, where it is mostly waited: there a quick run measures several at once;
+    ``REQUIREMENTS``, distributions whose versions are to be shown, too.
 
     ``measure`` is called once a round for each contestant and returns its figures: numbers are
     shown as min / median / max over the rounds, None as "-", text as it is. Whatever is measured

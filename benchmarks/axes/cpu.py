@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 TITLE = "CPU per delivered event"
 ABOUT = (
-    "User and system time of the whole process, all its threads, from the first event until all has"
-    " arrived, for 20,000 events: pages of 24 with a pause of 10 ms after each, about 2,000 events a"
-    " second, the same for everybody, so that the queues do not run over. A first page is delivered"
-    " before and not counted."
+    "User and system time of the whole process, all its threads, from the first event until all"
+    " has arrived, for 20,000 events: pages of 24 with a pause of 10 ms after each, about 2,000"
+    " events a second, the same for everybody, so that the queues do not run over. A first page is"
+    " delivered before and not counted."
 )
 FIGURES = {"cpu": "CPU per event, us", **LOSSES}
 CONTESTANTS = ALL

@@ -27,6 +27,7 @@ FIGURES = {
     "sigterm_seconds": "seconds",
 }
 CONTESTANTS = ALL
+IS_WAITING = True
 MOST_ROUNDS = 3
 GOALS = (
     Goal("exit", limit=100.0, is_more_better=True),

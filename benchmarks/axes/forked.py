@@ -26,6 +26,7 @@ FIGURES = {
     "twice": "the parent's events that came twice",
 }
 CONTESTANTS = ALL
+IS_WAITING = True
 MOST_ROUNDS = 3
 GOALS = (Goal("arrived", limit=100.0, is_more_better=True), Goal("twice", limit=0.0))
 EVENTS = 1_008

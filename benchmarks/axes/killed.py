@@ -18,6 +18,7 @@ TITLE = "SIGKILL"
 ABOUT = "1,008 events are recorded; after 1 s without a flush the process is killed."
 FIGURES = {"arrived": "arrived, %"}
 CONTESTANTS = ALL
+IS_WAITING = True
 MOST_ROUNDS = 3
 GOALS = (Goal("arrived", limit=100.0, is_more_better=True),)
 EVENTS = 1_008

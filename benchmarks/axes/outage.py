@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 TITLE = "An outage of the API"
 ABOUT = (
-    "The API refuses connections for 20 s, in which 200 events a second are recorded in pages of 24:"
-    " the longest time that a page waited for its record. Then the API is back. For 10 s the"
-    " client is left alone; what is not in by then is flushed; after 60 s it is lost."
+    "The API refuses connections for 20 s, in which 200 events a second are recorded in pages of"
+    " 24: the longest time that recording one page took. Then the API is back. For 10 s the client"
+    " is left alone; what is not in by then is flushed; what is not in after 60 s is lost."
 )
 FIGURES = {
     "page": "longest page, ms",
@@ -29,6 +29,7 @@ FIGURES = {
     "raised": "pages that failed",
 }
 CONTESTANTS = ALL
+IS_WAITING = True
 MOST_ROUNDS = 2
 GOALS = (Goal("page", limit=20.0), Goal("lost", limit=0.0), Goal("back", limit=5.0))
 RATE = 200

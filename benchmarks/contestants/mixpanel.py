@@ -12,8 +12,8 @@ class Contestant:
 
     Its default, Consumer, makes a request of each event while the page waits; BufferedConsumer is
     what its documentation has for many events. Its HTTP adapter, with the retries, is there for
-    ``https://`` only; here it is used for plain HTTP, too, because that is what shops have. What it raises is
-    swallowed, as a page must go on; it keeps those events until the next one comes.
+    ``https://`` only; here it is used for plain HTTP, too, because that is what shops have. What
+    it raises is swallowed, as a page must go on; it keeps those events until the next one comes.
     """
 
     requirement = "mixpanel"
