@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -60,37 +60,33 @@ def build_drf_serializers() -> Door:
 def build_pydantic() -> Door:
     """Return a bare view with pydantic models."""
     from django.http import HttpResponse
-    from pydantic import BaseModel, Field
+    from pydantic import Field, create_model
 
-    class Entity(BaseModel):
-        type: Literal["product", "vendor"]
-        id: str
-
-    class Placement(BaseModel):
-        path: str
-        position: int | None = Field(None, ge=0)
-        page: int | None = Field(None, ge=0)
-        pageSize: int | None = Field(None, ge=0)  # noqa: N815
-        searchQuery: str | None = None  # noqa: N815
-        categoryIds: list[str] | None = None  # noqa: N815
-
-    class Impression(BaseModel):
-        id: str
-        occurredAt: datetime  # noqa: N815
-        opaqueUserId: str | None = None  # noqa: N815
-        resolvedBidId: str | None = None  # noqa: N815
-        entity: Entity | None = None
-        placement: Placement
-
-    class Body(BaseModel):
-        impressions: list[Impression]
-
-    names = {"Entity": Entity, "Placement": Placement, "Impression": Impression}
-    for model in (Impression, Body):
-        model.model_rebuild(_types_namespace=names)
+    number = (Annotated[int, Field(ge=0)] | None, None)
+    text = (str | None, None)
+    entity = create_model("Entity", type=(Literal["product", "vendor"], ...), id=(str, ...))
+    placement = create_model(
+        "Placement",
+        path=(str, ...),
+        position=number,
+        page=number,
+        pageSize=number,
+        searchQuery=text,
+        categoryIds=(list[str] | None, None),
+    )
+    impression = create_model(
+        "Impression",
+        id=(str, ...),
+        occurredAt=(datetime, ...),
+        opaqueUserId=text,
+        resolvedBidId=text,
+        entity=(entity | None, None),
+        placement=(placement, ...),
+    )
+    body = create_model("Body", impressions=(list[impression], ...))  # type: ignore[valid-type]
 
     def view(request: HttpRequest) -> HttpResponse:
-        Body.model_validate_json(request.body)
+        body.model_validate_json(request.body)
         return HttpResponse(status=204)
 
     return view
@@ -101,14 +97,15 @@ def build_msgspec_view() -> Door:
     import msgspec
     from django.http import HttpResponse
 
+    number = Annotated[int, msgspec.Meta(ge=0)] | None
     entity = msgspec.defstruct("Entity", [("type", Literal["product", "vendor"]), ("id", str)])
     placement = msgspec.defstruct(
         "Placement",
         [
             ("path", str),
-            ("position", int | None, None),
-            ("page", int | None, None),
-            ("pageSize", int | None, None),
+            ("position", number, None),
+            ("page", number, None),
+            ("pageSize", number, None),
             ("searchQuery", str | None, None),
             ("categoryIds", list[str] | None, None),
         ],
@@ -121,7 +118,7 @@ def build_msgspec_view() -> Door:
             ("placement", placement),
             ("opaqueUserId", str | None, None),
             ("resolvedBidId", str | None, None),
-            ("entity", entity | None, None),  # type: ignore[operator]  # a class, made above
+            ("entity", entity | None, None),
         ],
     )
     body = msgspec.defstruct("Body", [("impressions", list[impression])])  # type: ignore[valid-type]

@@ -29,7 +29,7 @@ def measure_cpu(call: Callable[[], object]) -> float:
 
 
 def read_memory() -> int:
-    """Return how many bytes of memory this process holds (RSS); where that is not said, its peak."""
+    """Return how many bytes of memory this process holds (RSS), or its peak where none says it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:

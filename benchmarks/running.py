@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.contestants import PEERS
+from benchmarks.contestants import GUESTS, PEERS
 from benchmarks.sink import Sink
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -158,7 +158,7 @@ class Bench:
 
     def get_python(self, contestant: str) -> Path:
         """Return the interpreter of a contestant's environment."""
-        return self.peers if contestant in PEERS else self.ours
+        return self.peers if contestant in (*PEERS, *GUESTS) else self.ours
 
     def begin(self, module: str, *arguments: object, python: Path | None = None) -> Measured:
         """Begin ``python -m module arguments`` afresh, to talk with it; use it in a ``with``."""

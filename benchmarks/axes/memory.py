@@ -31,6 +31,7 @@ FIGURES = {
     "traced": "bytes, traced",
 }
 CONTESTANTS = (contestants.OURS, contestants.FLOOR, "posthog", "segment", "rudder")
+MOST_ROUNDS = 3
 
 FEW = 5_000
 MANY = (20_000, 50_000)

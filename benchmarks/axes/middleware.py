@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import contestants
+from benchmarks.axes import Goal
 from benchmarks.measuring import leave
 from benchmarks.project import build_request, configure
 
@@ -28,6 +29,8 @@ async: an async one, awaited on an event loop. The floor is a middleware that on
 django-htmx and django-cors-headers stand for small and for usual middleware."""
 FIGURES = {"sync": "us a request, sync", "async": "us a request, async"}
 CONTESTANTS = (contestants.OURS, contestants.FLOOR, "django_htmx", "cors_headers")
+GOALS = (Goal("sync", limit=3.0), Goal("async", limit=3.0))
+REQUIREMENTS = ("django-htmx", "django-cors-headers")
 
 PATHS = {
     contestants.OURS: "django_topsort.middleware.TopsortMiddleware",
@@ -48,13 +51,11 @@ Time = Callable[[Any], float]
 def measure(contestant: str, bench: Bench) -> Row:
     """Measure one contestant once."""
     batches = 20 if bench.is_quick else 60
-    is_ours = contestant in (contestants.OURS, contestants.FLOOR)
-    python = bench.ours if is_ours else bench.peers
-    return bench.run(__name__, contestant, batches, python=python)
+    return bench.run(__name__, contestant, batches, python=bench.get_python(contestant))
 
 
 def time_sync(chain: Callable[[HttpRequest], object]) -> float:
-    """Return the microseconds that a request takes through ``chain``, from its making to its end."""
+    """Return the microseconds that a request takes through ``chain``, its making included."""
     begun = time.thread_time_ns()
     for _ in range(BATCH):
         chain(build_request())
@@ -80,8 +81,7 @@ def compare(chain: Any, view: Any, time_batch: Time, batches: int) -> float:
 
 def main(name: str, batches: str) -> None:
     """Answer requests in this process, and say what the middleware adds."""
-    more = {"TOPSORT_API_KEY": "TSE_benchmark"}
-    configure(apps=(APPS[name],) if name in APPS else (), **more)
+    configure(apps=(APPS[name],) if name in APPS else (), TOPSORT_API_KEY="TSE_benchmark")
     from django.http import HttpResponse
     from django.utils.module_loading import import_string
 

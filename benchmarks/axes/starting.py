@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks import contestants
+from benchmarks.axes import Goal
 from benchmarks.measuring import build_pages, leave, read_memory
 from benchmarks.project import build_request, configure
 
@@ -35,6 +36,7 @@ FIGURES = {
     "door": "ms, the browser's door",
 }
 CONTESTANTS = contestants.ALL
+GOALS = (Goal("wall", limit=15.0), Goal("memory", limit=2.5))
 
 NOBODY = "-"
 TAGS = {contestants.OURS: "{% load topsort %}"}

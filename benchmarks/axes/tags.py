@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import contestants
+from benchmarks.axes import Goal
 from benchmarks.child import PAGE
 from benchmarks.measuring import leave, measure_cpu
 from benchmarks.project import build_engine, build_request, configure
@@ -34,6 +35,7 @@ FIGURES = {
     "jinja2": "us, topsort_impression in Jinja2",
 }
 CONTESTANTS = (contestants.OURS,)
+GOALS = (Goal("ratio", limit=2.0),)
 
 ARGUMENTS = "resolved_bid_id=bid position=forloop.counter"
 LOOP = "{%% load topsort empty_tags %%}{%% for bid in bids %%}{%% %s %%}{%% endfor %%}"

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks import contestants
+from benchmarks.axes import Goal
 from benchmarks.child import PAGE, record_page
 from benchmarks.measuring import build_pages, leave
 
@@ -26,6 +27,7 @@ FIGURES = {
     "cpu_1": "us of CPU per event, 1 thread",
     "cpu_10": "us, 10 threads",
     "cpu_100": "us, 100 threads",
+    "growth": "CPU, 100 threads / 1 thread",
     "rate_1": "events/s, 1 thread",
     "rate_10": "events/s, 10 threads",
     "rate_100": "events/s, 100 threads",
@@ -37,6 +39,7 @@ CONTESTANTS = (
     "sentry_logs",
     "sentry_metrics",
 )
+GOALS = (Goal("growth", limit=1.5),)
 
 THREADS = (1, 10, 100)
 WARM_UP = 20  # pages
@@ -51,6 +54,7 @@ def measure(contestant: str, bench: Bench) -> Row:
             python = bench.get_python(contestant)
             said = bench.run(__name__, contestant, sink.url, count, pages, python=python)
         figures |= {f"cpu_{count}": said["cpu"], f"rate_{count}": said["rate"]}
+    figures["growth"] = float(figures["cpu_100"] or 0) / float(figures["cpu_1"] or 0)
     return figures
 
 
