@@ -54,7 +54,11 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=axes.ALL, default=axes.ALL, metavar="AXIS")
     parser.add_argument("--contestants", nargs="+", metavar="NAME", help="default: all of an axis")
     parser.add_argument("--output", type=Path, help="a file to write the Markdown to, as well")
-    return parser.parse_args()
+    options = parser.parse_args()
+    known = {*contestants.ALL, *(name for axis in options.only for name in load(axis).CONTESTANTS)}
+    if unknown := set(options.contestants or ()) - known:
+        parser.error(f"nobody is called {', '.join(sorted(unknown))}; {', '.join(sorted(known))}")
+    return options
 
 
 @dataclass
@@ -121,18 +125,22 @@ class Run:
             return
         rows: dict[str, list[Row]] = {contestant: [] for contestant in names}
         count = min(self.options.rounds, getattr(axis, "MOST_ROUNDS", self.options.rounds))
-        is_waiting = self.options.quick and getattr(axis, "IS_WAITING", False)
-        with ThreadPoolExecutor(AT_ONCE if is_waiting else 1) as pool:
-            for number in range(count):
-                turn = number % len(names)
-                order = [*names[turn:], *names[:turn]]
-                measured = pool.map(lambda one: self.measure(name, axis, one), order)
-                for contestant, row in zip(order, measured, strict=True):
-                    rows[contestant].append(row)
+        for number in range(count):
+            turn = number % len(names)
+            order = [*names[turn:], *names[:turn]]
+            for contestant, row in zip(order, self.measure_round(name, axis, order), strict=True):
+                rows[contestant].append(row)
         seconds = time.monotonic() - begun
         self.took.append(f"- {name}: {name_rounds(count)}, {seconds:.0f} s")
         say(f"{name}: {name_rounds(count)} took {seconds:.0f} s")
         self.write(build_table(axis, rows))
+
+    def measure_round(self, name: str, axis: Axis, order: list[str]) -> list[Row]:
+        """Measure everybody once, one after the other where the figures are to be good."""
+        if not self.options.quick or not getattr(axis, "IS_WAITING", False):
+            return [self.measure(name, axis, contestant) for contestant in order]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda contestant: self.measure(name, axis, contestant), order))
 
     def choose(self, axis: Axis) -> list[str]:
         """Return who takes part in an axis."""

@@ -24,6 +24,7 @@ FIGURES = {
     "lost_150": "lost, %",
 }
 CONTESTANTS = ALL
+IS_WAITING = True
 MOST_ROUNDS = 3
 GOALS = (Goal("rate_30", times=1.0, is_more_better=True, clean=("lost_30",)),)
 EVENTS = {30: 10_000, 150: 2_000}

@@ -21,6 +21,8 @@ ABOUT = (
 )
 FIGURES = {"cpu": "CPU per event, us", **LOSSES}
 CONTESTANTS = ALL
+IS_WAITING = True
+MOST_ROUNDS = 3
 GOALS = (Goal("cpu", times=4.0, clean=("lost",)),)
 EVENTS = 20_000
 PAUSE = 0.01  # seconds

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks.axes import Goal
-from benchmarks.contestants import ALL
+from benchmarks.contestants import OURS, PEERS
 from benchmarks.delivering import begin, count
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ FIGURES = {
     "sigterm": "arrived at SIGTERM, %",
     "sigterm_seconds": "seconds",
 }
-CONTESTANTS = ALL
+CONTESTANTS = (OURS, *PEERS)  # the floor knows nothing of all this
 IS_WAITING = True
 MOST_ROUNDS = 3
 GOALS = (

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks.axes import Goal
-from benchmarks.contestants import ALL
+from benchmarks.contestants import OURS, PEERS
 from benchmarks.delivering import begin, count
 from benchmarks.running import TimedOut
 
@@ -25,7 +25,7 @@ FIGURES = {
     "seconds": "seconds",
     "twice": "the parent's events that came twice",
 }
-CONTESTANTS = ALL
+CONTESTANTS = (OURS, *PEERS)  # the floor knows nothing of all this
 IS_WAITING = True
 MOST_ROUNDS = 3
 GOALS = (Goal("arrived", limit=100.0, is_more_better=True), Goal("twice", limit=0.0))
