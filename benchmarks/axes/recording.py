@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks import contestants
@@ -48,7 +49,7 @@ def time_pages(client: Contestant, count: int, name: str) -> list[float]:
     """Record ``count`` pages, and return the microseconds by event of each."""
     times = []
     for number, bids in enumerate(build_pages(count, name=name), 1):
-        times.append(measure_cpu(lambda bids=bids: record_page(client, bids)) / PAGE)  # type: ignore[misc]
+        times.append(measure_cpu(partial(record_page, client, bids)) / PAGE)
         if number % BETWEEN_FLUSHES == 0:
             client.flush(10)
     return times
@@ -79,7 +80,7 @@ def time_organic(count: int) -> list[float]:
 
     page = TopsortMiddleware(show)
     requests = [build_request() for _ in range(count)]
-    return [measure_cpu(lambda one=one: page(one)) / PAGE for one in requests]  # type: ignore[misc]
+    return [measure_cpu(partial(page, one)) / PAGE for one in requests]
 
 
 def main(name: str, url: str, pages: str) -> None:
