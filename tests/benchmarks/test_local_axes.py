@@ -18,7 +18,6 @@ OURS, FLOOR = contestants.OURS, contestants.FLOOR
 # What the measured side is called with, and which of its figures there are.
 RUNS: dict[str, tuple[tuple[object, ...], set[str]]] = {
     "recording": ((SINK, 2), {"hot", "mean", "cold"}),
-    "middleware": ((2,), {"sync", "async"}),
     "starting": ((SINK,), {"wall", "cpu", "memory", "modules", "first_event", "first_page"}),
     "memory": ((480, "traced"), {"bytes"}),
     "threads": ((SINK, 2, 4), {"cpu", "rate"}),
@@ -27,7 +26,7 @@ RUNS: dict[str, tuple[tuple[object, ...], set[str]]] = {
 # And what only we do.
 OURS_ALONE: dict[str, tuple[tuple[object, ...], set[str]]] = {
     "tags": ((2,), {"tag", "empty", "function", "ratio", "attrs", "jinja2"}),
-    "backlog": ((500,), {"in", "out", "bytes"}),
+    "backlog": ((500,), {"in", "out"}),  # of so few, memory cannot tell
 }
 
 
@@ -48,8 +47,6 @@ def run(bench: Bench, axis: str, *arguments: object) -> dict[str, float]:
 @pytest.mark.parametrize("axis", [*RUNS])
 def test_axis_measures_us_and_the_floor(bench: Bench, axis: str, contestant: str) -> None:
     arguments, expected = RUNS[axis]
-    if (axis, contestant) == ("middleware", FLOOR):
-        expected = set()  # a call of a function, which is lost in what else the machine does
 
     assert run(bench, axis, contestant, *arguments).keys() >= expected
 
@@ -59,6 +56,14 @@ def test_axis_measures_us_alone(bench: Bench, axis: str) -> None:
     arguments, expected = OURS_ALONE[axis]
 
     assert run(bench, axis, *arguments).keys() >= expected
+
+
+@pytest.mark.parametrize("contestant", [OURS, FLOOR])
+def test_axis_measures_middleware(bench: Bench, contestant: str) -> None:
+    said = bench.run("benchmarks.axes.middleware", contestant, 2)
+
+    # A difference of a microsecond or two, which may get lost in what else the machine does.
+    assert {key for key, value in said.items() if isinstance(value, float)} == {"sync", "async"}
 
 
 @pytest.mark.parametrize("contestant", [OURS, "drf_serializers", "msgspec_view"])
