@@ -186,4 +186,6 @@ def build_environment() -> dict[str, str]:
         name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
     }
     kept.pop("DJANGO_SETTINGS_MODULE", None)
+    # A site that is up has its modules compiled. Those that are not are, the first time.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**kept, "PYTHONPATH": str(ROOT)}
