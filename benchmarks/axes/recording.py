@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,15 @@ TITLE = "Recording an event"
 ABOUT = """\
 CPU of the calling thread for a page of 24 sponsored impressions, from its begin to the hand-over,
 by event. Warm: the median page, and the mean of all pages, which also has what a client does only
-now and then, such as sending on the caller's thread. Cold: the first page of a process, after the
-client was started. The sink answers; after every 20 pages all is delivered, outside of the figures,
-so that no queue is full. Organic: for a model's instance, without a bid."""
+now and then, such as sending on the caller's thread. Paced: the median page of those that come
+after a pause of 10 ms each, in which the processor turns to other things, as on most sites. First
+page: that of a process, after the client was started. The sink answers; after every 20 pages all
+is delivered, outside of the figures, so that no queue is full. Organic: for a model's instance,
+without a bid."""
 FIGURES = {
     "hot": "us per event, warm",
     "mean": "us per event, mean",
+    "paced": "us per event, paced",
     "cold": "us per event, first page",
     "organic": "us per event, warm, organic",
 }
@@ -34,6 +38,7 @@ CONTESTANTS = contestants.ALL
 GOALS = (Goal("mean", times=5.0),)
 
 WARM_UP = 20  # pages
+PAUSE = 0.01  # seconds
 BETWEEN_FLUSHES = 20  # pages; sentry holds 1,000 events
 
 
@@ -45,10 +50,12 @@ def measure(contestant: str, bench: Bench) -> Row:
         return bench.run(__name__, contestant, sink.url, pages, python=python)
 
 
-def time_pages(client: Contestant, count: int, name: str) -> list[float]:
-    """Record ``count`` pages, and return the microseconds by event of each."""
+def time_pages(client: Contestant, count: int, name: str, pause: float = 0.0) -> list[float]:
+    """Record ``count`` pages, ``pause`` seconds apart; return the microseconds by event of each."""
     times = []
     for number, bids in enumerate(build_pages(count, name=name), 1):
+        if pause:
+            time.sleep(pause)
         times.append(measure_cpu(partial(record_page, client, bids)) / PAGE)
         if number % BETWEEN_FLUSHES == 0:
             client.flush(10)
@@ -90,11 +97,13 @@ def main(name: str, url: str, pages: str) -> None:
     cold = time_pages(client, 1, "cold")
     time_pages(client, WARM_UP, "warm")
     times = time_pages(client, int(pages), "bid")
+    paced = time_pages(client, max(1, int(pages) // 4), "paced", PAUSE)
     organic = time_organic(int(pages))[WARM_UP:] if name == contestants.OURS else []
     client.flush(10)
     figures = {
         "hot": statistics.median(times),
         "mean": statistics.fmean(times),
+        "paced": statistics.median(paced),
         "cold": cold[0],
         "organic": statistics.median(organic) if organic else None,
     }

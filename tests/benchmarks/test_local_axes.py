@@ -17,7 +17,7 @@ SINK = "sink"  # stands for the sink's address among arguments
 OURS, FLOOR = contestants.OURS, contestants.FLOOR
 # What the measured side is called with, and which of its figures there are.
 RUNS: dict[str, tuple[tuple[object, ...], set[str]]] = {
-    "recording": ((SINK, 2), {"hot", "mean", "cold"}),
+    "recording": ((SINK, 2), {"hot", "mean", "paced", "cold"}),
     "starting": ((SINK,), {"wall", "cpu", "memory", "modules", "first_event", "first_page"}),
     "memory": ((480, "traced"), {"bytes"}),
     "threads": ((SINK, 2, 4), {"cpu", "rate"}),
