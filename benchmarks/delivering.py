@@ -40,6 +40,11 @@ class Delivery:
         }
 
     @property
+    def cost(self) -> float | None:
+        """Microseconds of CPU for each event that arrived."""
+        return 1e6 * self.cpu / self.arrived if self.arrived else None
+
+    @property
     def rate(self) -> float | None:
         """Events a second, of those that arrived."""
         return self.arrived / self.seconds if self.seconds else None

@@ -32,5 +32,4 @@ def measure(contestant: str, bench: Bench) -> Row:
     """Measure one contestant once."""
     events = EVENTS // 5 if bench.is_quick else EVENTS
     delivery = deliver(contestant, bench, events, pause=PAUSE)
-    cpu = 1e6 * delivery.cpu / delivery.arrived if delivery.arrived else None
-    return {"cpu": cpu, **delivery.losses}
+    return {"cpu": delivery.cost, **delivery.losses}
