@@ -14,7 +14,7 @@ from django_topsort.accounts import accounts
 from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import deliver_safely, give_up, log_safely
-from django_topsort.routing import is_blocking, open_backends
+from django_topsort.routing import is_blocking, load_backends, open_backends
 from django_topsort.shoppers import USER_HEADER, set_shopper_cookie, sign_shopper
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class TopsortMiddleware:
         | Callable[[HttpRequest], Awaitable[HttpResponseBase]],
     ) -> None:
         self.get_response: Callable[[HttpRequest], Any] = get_response
+        load_backends()
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
