@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.core.handlers.asgi import ASGIRequest
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from django_topsort.accounts import accounts
@@ -154,6 +153,8 @@ def can_wait(request: HttpRequest, response: HttpResponseBase | None, collector:
         # The client has left while an async view ran: nothing of the request is ever closed.
         return False
     if response.streaming:
+        from django.core.handlers.asgi import ASGIRequest  # which is there only under ASGI
+
         if isinstance(request, ASGIRequest):
             return False  # a body that raises is not closed under ASGI
     elif not len(collector):

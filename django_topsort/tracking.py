@@ -132,7 +132,7 @@ def track_purchase(
 
 
 def _track_on_commit(order: Any, request: HttpRequest | None, opaque_user_id: str | None) -> None:
-    with loading.lock:  # with the first order: what reads it takes a third of the rest to load
+    with loading.lock:  # with the first order: pages need none of it
         from django_topsort.commits import report_on_commit
 
     report_on_commit(order, request, opaque_user_id, _record)
