@@ -8,13 +8,13 @@ from contextlib import suppress
 
 
 class Loading:
-    """Lets a fork wait until no thread is importing what it has put off: ``with loading.lock``.
+    """Lets a fork wait until no thread is importing what has been put off: ``with loading.lock``.
 
     A child would find modules half made, by a thread that it does not have, and Python would go on
     waiting for that thread: the child could never use them.
     """
 
-    patience = 5.0  # seconds; the import takes a fraction of one, once in a process
+    patience = 5.0  # seconds; the longest import takes a fraction of one, once in a process
 
     def __init__(self) -> None:
         self._begin_anew()
@@ -22,15 +22,24 @@ class Loading:
             before=self._hold, after_in_parent=self._let_go, after_in_child=self._begin_anew
         )
 
+    @property
+    def lock(self) -> threading.RLock:
+        """The lock, of this very process."""
+        if self._pid != os.getpid():
+            # uWSGI forks without Python's hooks, and a thread of the parent may have held it.
+            self._begin_anew()
+        return self._lock
+
     def _hold(self) -> None:
-        self.lock.acquire(timeout=self.patience)
+        self._lock.acquire(timeout=self.patience)
 
     def _let_go(self) -> None:
         with suppress(RuntimeError):  # patience was at an end
-            self.lock.release()
+            self._lock.release()
 
     def _begin_anew(self) -> None:
-        self.lock = threading.RLock()
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
 
 
 loading = Loading()
