@@ -42,4 +42,4 @@ class Loading:
         self._lock = threading.RLock()
 
 
-loading = Loading()
+loading = Loading()  # of whoever calls us, such as a request

@@ -54,7 +54,7 @@ class BaseEventBackend:
 
     def link_users(self, link: UserLink) -> None:
         """Report that two ids are one shopper's. Only the thread backend does; others drop it."""
-        with loading.lock:  # for logins only, and those not reported by most shops
+        with loading.lock:  # with the first login
             from django_topsort.backends.userlinks import LinkReporter
 
         LinkReporter().dropped([link], "no_backend" if self.production else "disabled")
