@@ -138,7 +138,7 @@ def test_start_loads_no_more_modules_than_that() -> None:
 
 
 def test_first_page_loads_nothing_while_its_shopper_waits() -> None:
-    # Without an agent: the list of crawlers is loaded with the first one.
+    # The list of crawlers is not ours: docs/servers.md says how to have it before.
     before = start(SERVE, LOAD_TAGS, ASK)
     after = start(SERVE, LOAD_TAGS, ASK + "ask()\n")
 
