@@ -11,8 +11,9 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from django_topsort.events import EVENT_KINDS
 
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 LINK_FIGURES = ("recorded", "delivered", "rejected", "dropped")
 
 
-@dataclass(slots=True)
-class LastWords:
+class LastWords(Struct):
     """What was heard of Topsort last: times in seconds since 1970, None for never.
 
     ``error``: the name and the text of the last failure, as the log has them.

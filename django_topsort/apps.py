@@ -14,11 +14,9 @@ class TopsortConfig(AppConfig):
 
     def ready(self) -> None:
         from django_topsort import celery, receivers
-        from django_topsort.checks import CHECKS, DEPLOY_CHECKS
+        from django_topsort.checks import check_deployment, check_settings
 
         receivers.connect()
         celery.connect()
-        for check in CHECKS:
-            register(check, "topsort")
-        for check in DEPLOY_CHECKS:
-            register(check, "topsort", deploy=True)
+        register(check_settings, "topsort")
+        register(check_deployment, "topsort", deploy=True)

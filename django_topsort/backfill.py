@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from django_topsort.events import Purchase
 from django_topsort.exceptions import UnreportableOrder
+from django_topsort.purchases.amounts import read_time
 from django_topsort.purchases.finding import describe_order, judge_purchase
 from django_topsort.purchases.stored_orders import Place
-from django_topsort.purchases.values import read_time
 from django_topsort.routing import get_backend
 from django_topsort.tracking import record
 

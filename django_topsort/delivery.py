@@ -18,9 +18,8 @@ from django_topsort.conf import topsort_settings
 from django_topsort.events import EVENT_KINDS
 from django_topsort.exceptions import InvalidEvent, UnreportableOrder
 from django_topsort.lineage import lineage
+from django_topsort.loading import loading
 from django_topsort.offloop import is_on_loop, off_loop
-from django_topsort.purchases.announcements import build_announcement
-from django_topsort.purchases.finding import describe_order
 from django_topsort.reporting import Reporter, log_limit
 from django_topsort.routing import (
     get_backend,
@@ -96,6 +95,10 @@ def announce_safely(
     connection = transaction.get_connection(using)
     if not connection.in_atomic_block:
         return None
+    with loading.lock:  # with the first order
+        from django_topsort.purchases.announcements import build_announcement
+        from django_topsort.purchases.finding import describe_order
+
     was_lost = connection.needs_rollback
     try:
         # A savepoint: what a reader's query spoils is not the caller's transaction.

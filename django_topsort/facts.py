@@ -16,7 +16,7 @@ from django_topsort.delivery import deliver_safely
 from django_topsort.events import Entity, Event, InteractionObject, Page, Placement, Purchase
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.fields import MAX_CATEGORIES, MAX_ITEMS
-from django_topsort.purchases.buyers import is_refusal
+from django_topsort.loading import loading
 from django_topsort.purchases.products import get_product_reader
 from django_topsort.purchases.values import is_plain_id, read_id
 from django_topsort.shoppers import get_shopper, has_consent
@@ -131,7 +131,12 @@ def is_unwanted(event: Event, request: HttpRequest | None, collector: Collector 
     """Whether a finished event is left out for its request; of a purchase only consent decides."""
     if request is None or collector is None:
         return False
-    return is_refusal(request) if type(event) is Purchase else is_ignored(request, collector)
+    if type(event) is not Purchase:
+        return is_ignored(request, collector)
+    with loading.lock:  # with the first order
+        from django_topsort.purchases.buyers import is_refusal
+
+    return is_refusal(request)
 
 
 def check_names(fields: Mapping[str, object], known: frozenset[str]) -> None:

@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.core.handlers.asgi import ASGIRequest
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from django_topsort.accounts import accounts
 from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import deliver_safely, give_up, log_safely
-from django_topsort.routing import is_blocking, open_backends
+from django_topsort.routing import is_blocking, load_backends, open_backends
 from django_topsort.shoppers import USER_HEADER, set_shopper_cookie, sign_shopper
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ class TopsortMiddleware:
         | Callable[[HttpRequest], Awaitable[HttpResponseBase]],
     ) -> None:
         self.get_response: Callable[[HttpRequest], Any] = get_response
+        load_backends()
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -153,6 +153,8 @@ def can_wait(request: HttpRequest, response: HttpResponseBase | None, collector:
         # The client has left while an async view ran: nothing of the request is ever closed.
         return False
     if response.streaming:
+        from django.core.handlers.asgi import ASGIRequest  # which is there only under ASGI
+
         if isinstance(request, ASGIRequest):
             return False  # a body that raises is not closed under ASGI
     elif not len(collector):

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth.signals import user_logged_in
 from django.db.models import Model
 
-from django_topsort.logins import link_user
+from django_topsort.loading import loading
 from django_topsort.offloop import is_on_loop, run_off_loop
-from django_topsort.orders import remember_shopper, report_order
 from django_topsort.signals import click, impression, order_paid, order_placed, pageview
 from django_topsort.tracking import track_click, track_impression, track_pageview
 
@@ -47,6 +46,9 @@ def handle_order_placed(
     sender: object, order: Any = None, request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
     """Remember who is placing the order that ``order_placed.send()`` names."""
+    with loading.lock:  # with the first order
+        from django_topsort.orders import remember_shopper
+
     remember = partial(remember_shopper, request, get_order(sender, order, kwargs))
     if not is_on_loop():
         remember()
@@ -62,6 +64,9 @@ def handle_order_paid(
     **kwargs: Any,
 ) -> None:
     """Report the order that ``order_paid.send()`` names, when its transaction commits."""
+    with loading.lock:
+        from django_topsort.orders import report_order
+
     report_order(get_order(sender, order, kwargs), request, opaque_user_id)
 
 
@@ -69,6 +74,9 @@ def handle_user_logged_in(
     sender: object, request: HttpRequest | None = None, user: Any = None, **kwargs: Any
 ) -> None:
     """Report that the guest of the request is ``user``, where ``TOPSORT_LINK_USERS`` says so."""
+    with loading.lock:  # with the first login
+        from django_topsort.logins import link_user
+
     link_user(request, user)
 
 

@@ -69,6 +69,17 @@ def get_backend_path(kind: str) -> str:
     return path
 
 
+def load_backends() -> None:
+    """Import the backends that the settings name, so that no request waits for it. Never raises.
+
+    Nothing is built: what is loaded before a server forks is shared by its processes.
+    """
+    with suppress(Exception):
+        for path in topsort_settings.TOPSORT_BACKENDS.values():
+            with suppress(Exception):  # a check says what is wrong, and so does the delivery
+                import_string(path)
+
+
 def build_backend(path: str) -> BaseEventBackend:
     """Return a new backend of the class at the dotted ``path``."""
     try:

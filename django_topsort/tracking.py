@@ -10,18 +10,9 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
-from django.db import transaction
-from django.db.transaction import TransactionManagementError
-
-from django_topsort.delivery import (
-    announce_safely,
-    deliver_safely,
-    log_safely,
-    refuse,
-    withdraw_safely,
-)
+from django_topsort.delivery import deliver_safely, log_safely, refuse
 from django_topsort.events import Click, Event, Impression, PageView, Purchase
-from django_topsort.exceptions import InvalidEvent, UnreportableOrder
+from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import (
     CLICK_FIELDS,
     EVENT_FIELDS,
@@ -38,11 +29,10 @@ from django_topsort.facts import (
     is_unwanted,
     read_placement,
 )
+from django_topsort.loading import loading
 from django_topsort.offloop import is_on_loop, run_off_loop
-from django_topsort.purchases.databases import get_order_database
-from django_topsort.purchases.finding import describe_order, find_purchase
 from django_topsort.reporting import Reporter
-from django_topsort.routing import can_take_at_once, is_transactional
+from django_topsort.routing import is_transactional
 from django_topsort.signals import event_recorded
 
 if TYPE_CHECKING:
@@ -50,9 +40,6 @@ if TYPE_CHECKING:
 
     from django_topsort.collector import Collector
     from django_topsort.facts import ClickFields, EventFields, InteractionFields, PlacementFields
-    from django_topsort.purchases.announcements import Announcement
-
-logger = logging.getLogger(__name__)
 
 AnyInteraction = TypeVar("AnyInteraction", Impression, Click)
 
@@ -138,44 +125,17 @@ def track_purchase(
     if not is_on_loop() or isinstance(order, Purchase):
         track()
     elif not run_off_loop(track):
+        with loading.lock:
+            from django_topsort.purchases.finding import describe_order
+
         _reporter.left_out("purchases", "overflow", f"order={describe_order(order)}")
 
 
 def _track_on_commit(order: Any, request: HttpRequest | None, opaque_user_id: str | None) -> None:
-    announcement: Announcement | None = None
+    with loading.lock:  # with the first order: pages need none of it
+        from django_topsort.commits import report_on_commit
 
-    def report() -> None:
-        try:
-            _report_purchase(order, request, opaque_user_id)
-        except UnreportableOrder as error:
-            detail = f"order={describe_order(order)}: {error.detail}"
-            _reporter.left_out("purchases", error.reason, detail)
-        except Exception as error:
-            if announcement is not None and not isinstance(error, InvalidEvent):
-                # The relay reads it again, when whatever is the matter may have passed.
-                said = "purchase not reported yet order=%s"
-                log_safely(logging.ERROR, ("report",), said, describe_order(order), error=error)
-                return
-            logger.error("purchase not reported order=%s", describe_order(order))
-            _reporter.refused("purchases", error)
-        if announcement is not None:
-            withdraw_safely(announcement)
-
-    using = _find_database(order)
-    if using is None:
-        report()  # there is no transaction to wait for
-        return
-    # What this raises has ended the shop's transaction, which must not be taken for a success.
-    announcement = announce_safely(order, request, opaque_user_id, using)
-    try:
-        transaction.on_commit(report, using=using, robust=True)
-    except TransactionManagementError:
-        # Autocommit is off outside of atomic(), where Django cannot tell when the shop commits.
-        detail = f"order={describe_order(order)}: autocommit is off; use transaction.atomic()"
-        _reporter.left_out("purchases", "no_commit", detail)
-    except Exception:
-        # No database, or none that answers, or async code: there is no transaction to wait for.
-        report()
+    report_on_commit(order, request, opaque_user_id, _record)
 
 
 def record(event: Event, request: HttpRequest | None = None) -> None:
@@ -275,25 +235,3 @@ def _record(event: Event, request: HttpRequest | None, collector: Collector | No
         deliver_safely([event])
     else:
         collector.add(event)
-
-
-def _find_database(order: Any) -> str | None:
-    """Return whose commit makes ``order`` final; None where no database can be asked."""
-    try:
-        return get_order_database(order)
-    except Exception:
-        return None
-
-
-def _report_purchase(order: Any, request: HttpRequest | None, opaque_user_id: str | None) -> None:
-    purchase = find_purchase(order, request, opaque_user_id=opaque_user_id)
-    if purchase is None:
-        return
-    collector = None if request is None else get_collector(request)
-    if isinstance(order, Purchase) and is_unwanted(purchase, request, collector):
-        return
-    # Otherwise whether the shopper may be tracked was said at the order, and the request may be a
-    # bank's, which cannot say it. The order is committed: a server that breaks off its request must
-    # not take the purchase along.
-    is_order = not isinstance(order, Purchase)
-    _record(purchase, request, None if is_order and can_take_at_once("purchases") else collector)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from django_topsort.delivery import log_safely
 from django_topsort.exceptions import InvalidToken
-from django_topsort.links import follow_click
+from django_topsort.following import follow_click
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -60,8 +61,10 @@ class EventsRequest(Part, frozen=True, kw_only=True):
         return sum(len(getattr(self, kind)) for kind in EVENT_KINDS)
 
 
-_decoder = msgspec.json.Decoder(EventsRequest)
-_event_decoders = {kind: msgspec.json.Decoder(one) for kind, one in EVENT_CLASSES.items()}
+# Made when something is read: a process that only sends need not learn each field's type.
+@cache
+def _get_decoder(wanted: type[Part]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(wanted)
 
 
 def build_request(events: Iterable[Event]) -> EventsRequest:
@@ -95,15 +98,16 @@ def decode_request(body: bytes | str) -> EventsRequest:
     """
     try:
         try:
-            return _decoder.decode(body)
+            request: EventsRequest = _get_decoder(EventsRequest).decode(body)
         except msgspec.ValidationError:
             # Only what the older form may have refused is looked at again, in the slower way.
             content = _rename_categories(_LOOSE.decode(body))
-            return msgspec.convert(content, EventsRequest)
+            request = msgspec.convert(content, EventsRequest)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         if isinstance(error.__cause__, InvalidEvent):
             raise error.__cause__ from None
         raise InvalidEvent("body", body, f"it must be an events request: {error}") from None
+    return request
 
 
 def decode_event(kind: str, text: bytes | str) -> Event:
@@ -112,11 +116,12 @@ def decode_event(kind: str, text: bytes | str) -> Event:
     Raises InvalidEvent for whatever is not the JSON of such an event.
     """
     try:
-        return _event_decoders[kind].decode(text)
+        event: Event = _get_decoder(EVENT_CLASSES[kind]).decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         if isinstance(error.__cause__, InvalidEvent):
             raise error.__cause__ from None
         raise InvalidEvent("event", text, f"it must be one of {kind}: {error}") from None
+    return event
 
 
 # Numbers are kept as text's exact values: a float would alter a price on its way through.

@@ -14,7 +14,8 @@ from django_topsort.backends.locmem import outbox
 from django_topsort.clicks import read_click, sign_click
 from django_topsort.events import Click, Entity, InteractionObject, Page
 from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigurationError
-from django_topsort.links import build_click_url, follow_click
+from django_topsort.following import follow_click
+from django_topsort.links import build_click_url
 from django_topsort.shoppers import Shopper, sign_shopper
 from django_topsort.traffic import split_repeats
 from tests.shop.models import Product

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django_topsort.backends.userlinks import LinkReporter
 from django_topsort.conf import topsort_settings
+from django_topsort.loading import loading
 from django_topsort.reporting import Reporter
 from django_topsort.wire import EventsRequest, encode_request
 
@@ -54,6 +54,9 @@ class BaseEventBackend:
 
     def link_users(self, link: UserLink) -> None:
         """Report that two ids are one shopper's. Only the thread backend does; others drop it."""
+        with loading.lock:  # with the first login
+            from django_topsort.backends.userlinks import LinkReporter
+
         LinkReporter().dropped([link], "no_backend" if self.production else "disabled")
 
     def announce(self, announcement: Announcement) -> bool:

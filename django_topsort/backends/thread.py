@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.backends.base import BaseEventBackend, encode_body
-from django_topsort.backends.userlinks import LinkReporter
 from django_topsort.conf import SETTINGS, topsort_settings
+from django_topsort.loading import Loading, loading
 from django_topsort.reporting import log_limit
-from django_topsort.sending.links import LinkLane
 from django_topsort.sending.sender import Sender
 from django_topsort.sending.wiring import SenderOptions, Wiring
-from django_topsort.userlinks import encode_link
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
+    from django_topsort.sending.links import LinkLane
     from django_topsort.userlinks import UserLink
+
+_loading = Loading()  # of the threads that post: no request waits while they import what they need
 
 
 def get_options() -> SenderOptions:
@@ -67,37 +65,9 @@ def post_link(link: UserLink, /) -> None:
     """Post one link of users, in a background thread as ``post_body``. Raises ApiError."""
     with _loading.lock:
         from django_topsort.backends import connections
+        from django_topsort.userlinks import encode_link
 
     connections.post_link(encode_link(link))
-
-
-class _Loading:
-    """Lets a fork wait until no thread of ours is importing what posting needs.
-
-    A child would find modules half made, by a thread that it does not have, and Python would go on
-    waiting for that thread: the child could never post.
-    """
-
-    patience = 5.0  # seconds; the import takes a fraction of one, once in a process
-
-    def __init__(self) -> None:
-        self._begin_anew()
-        os.register_at_fork(
-            before=self._hold, after_in_parent=self._let_go, after_in_child=self._begin_anew
-        )
-
-    def _hold(self) -> None:
-        self.lock.acquire(timeout=self.patience)
-
-    def _let_go(self) -> None:
-        with suppress(RuntimeError):  # patience was at an end
-            self.lock.release()
-
-    def _begin_anew(self) -> None:
-        self.lock = threading.RLock()
-
-
-_loading = _Loading()
 
 
 class EventBackend(BaseEventBackend):
@@ -120,7 +90,8 @@ class EventBackend(BaseEventBackend):
                 has_overflow=self._has_overflow,
             )
         )
-        self._links = LinkLane(post_link, LinkReporter(), lambda: get_options().shutdown_timeout)
+        self._links: dict[str, LinkLane] = {}  # one at most, with the first link
+        self._is_closed = False
 
     def _see_off(self, events: Sequence[Event]) -> Sequence[Event]:
         return self.overflow(events)  # which is set when this instance is made
@@ -136,16 +107,34 @@ class EventBackend(BaseEventBackend):
             log_limit.log(logging.WARNING, ("broken off",), said, len(events), exc_info=error)
 
     def link_users(self, link: UserLink) -> None:
-        self._links.put(link)
+        lane = self._get_lane()
+        if self._is_closed:
+            lane.close()  # it may be this link for which it was made
+        lane.put(link)
+
+    def _get_lane(self) -> LinkLane:
+        lane = self._links.get("lane")
+        if lane is None:
+            with loading.lock:
+                from django_topsort.backends.userlinks import LinkReporter
+                from django_topsort.sending.links import LinkLane
+
+            lane = LinkLane(post_link, LinkReporter(), lambda: get_options().shutdown_timeout)
+            lane = self._links.setdefault("lane", lane)  # atomic: all threads get the same
+        return lane
 
     def flush(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         is_empty = self._sender.flush(timeout)
-        return self._links.flush(max(0.0, deadline - time.monotonic())) and is_empty
+        for lane in tuple(self._links.values()):
+            is_empty &= lane.flush(max(0.0, deadline - time.monotonic()))
+        return is_empty
 
     def get_state(self) -> dict[str, Any]:
         return self._sender.get_state()
 
     def close(self) -> None:
+        self._is_closed = True
         self._sender.shutdown()
-        self._links.close()
+        for lane in tuple(self._links.values()):
+            lane.close()

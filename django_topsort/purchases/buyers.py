@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from django_topsort.conf import topsort_settings
 from django_topsort.purchases.keeping import read_values, write_values
@@ -36,8 +37,7 @@ MAX_KEY = 255  # characters, as many as the outbox's column has
 Source = Literal["argument", "order", "remembered", "request"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Buyer:
+class Buyer(Struct, frozen=True, kw_only=True):
     """Who ordered.
 
     ``opaque_user_id``: 1 to 64 characters. ``device_type`` and ``channel``: with what and where, as

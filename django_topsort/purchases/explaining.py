@@ -10,13 +10,14 @@ from django.utils import timezone
 from django_topsort.conf import topsort_settings
 from django_topsort.events import Purchase
 from django_topsort.exceptions import InvalidEvent, TopsortConfigurationError, UnreportableOrder
+from django_topsort.purchases.amounts import read_time
 from django_topsort.purchases.buyers import find_buyer, get_remembered_at, has_refused
 from django_topsort.purchases.finding import judge_purchase
 from django_topsort.purchases.itemizing import explain_items
 from django_topsort.purchases.reader import OrderReader, get_reader
 from django_topsort.purchases.snapshot import OrderSnapshot
 from django_topsort.purchases.tracing import Origin, Tracer, show
-from django_topsort.purchases.values import read_currency, read_time
+from django_topsort.purchases.values import read_currency
 
 if TYPE_CHECKING:
     from datetime import datetime

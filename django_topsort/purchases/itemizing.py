@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from django_topsort.purchases.amounts import read_decimal
 from django_topsort.purchases.rules import build_items
 from django_topsort.purchases.tracing import Origin, show
-from django_topsort.purchases.values import is_empty, read_decimal
+from django_topsort.purchases.values import is_empty
 
 if TYPE_CHECKING:
     from django_topsort.events import Purchase, PurchaseItem

@@ -15,21 +15,18 @@ from django.db import models
 from django_topsort.conf import topsort_settings
 from django_topsort.events import Purchase
 from django_topsort.fields import CHANNELS, DEVICE_TYPES
+from django_topsort.purchases.amounts import EXACT, parse_time, read_decimal, read_time
 from django_topsort.purchases.names import OrderNames
 from django_topsort.purchases.products import get_product_id, get_vendor_id
 from django_topsort.purchases.registry import find_registered_reader
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
 from django_topsort.purchases.values import (
     ABSENT,
-    EXACT,
     get_value,
     is_empty,
     is_plain_id,
-    parse_time,
     read_currency,
-    read_decimal,
     read_id,
-    read_time,
     show_key,
 )
 from django_topsort.shoppers import MAX_SHOPPER_ID

@@ -32,17 +32,10 @@ from django_topsort.exceptions import (
     describe,
 )
 from django_topsort.fields import MAX_INTEGER, MAX_ITEMS, MAX_PRICE, get_text
+from django_topsort.purchases.amounts import EXACT, read_decimal, read_time
 from django_topsort.purchases.reader import Reading, get_reader
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
-from django_topsort.purchases.values import (
-    EXACT,
-    is_empty,
-    read_currency,
-    read_decimal,
-    read_id,
-    read_time,
-    show_key,
-)
+from django_topsort.purchases.values import is_empty, read_currency, read_id, show_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -16,10 +16,10 @@ from django.db import models
 from django.db.models import CompositePrimaryKey, Q
 from django.utils import timezone
 
+from django_topsort.purchases.amounts import parse_time
 from django_topsort.purchases.buyers import get_order_key
 from django_topsort.purchases.names import OrderNames
 from django_topsort.purchases.reader import OrderReader, get_reader
-from django_topsort.purchases.values import parse_time
 
 MOST_SHOWN = 5  # orders or names in a message
 

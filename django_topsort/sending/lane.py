@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
 
 
-@dataclass(slots=True)
 class Lane:
     """The fresh events of one kind, with what came when: lists of a time, how many, and bytes.
 
@@ -22,9 +20,12 @@ class Lane:
     one step; the rest may then be wrong, but not for longer than until the lane is empty.
     """
 
-    events: deque[Event] = field(default_factory=deque)
-    arrivals: deque[list[Any]] = field(default_factory=deque)
-    size: int = 0
+    __slots__ = ("arrivals", "events", "size")
+
+    def __init__(self) -> None:
+        self.events: deque[Event] = deque()
+        self.arrivals: deque[list[Any]] = deque()
+        self.size = 0
 
     def put(self, events: Sequence[Event], now: float, size: int) -> None:
         """Add the events of one hand-over, which take ``size`` bytes in all."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from django_topsort.batches import split_batch
 from django_topsort.events import EVENT_KINDS
@@ -24,8 +25,7 @@ MAX_REQUESTS = 64  # that one batch may cost; what is then not settled goes back
 MAX_REFUSED = 5
 
 
-@dataclass
-class Outcome:
+class Outcome(Struct):
     """What became of a batch: every event of it is in exactly one of the four lists.
 
     ``duplicates`` have the kind and the id of another one in the batch, and are not sent. ``error``

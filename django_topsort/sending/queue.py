@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from django_topsort.batches import MAX_PER_KIND
 from django_topsort.events import EVENT_KINDS
@@ -28,8 +29,7 @@ PURCHASE_BYTES = 4 * 1024 * 1024
 SHED_ORDER = ("pageviews", "impressions", "clicks")
 
 
-@dataclass(eq=False, slots=True)
-class Job:
+class Job(Struct, eq=False):
     """Events that go out together: ``due`` is when to try, in seconds of the clock.
 
     ``started``: when they were last posted; ``first_failure``: when they first came back;

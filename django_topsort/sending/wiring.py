@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
@@ -44,8 +45,7 @@ def _keep(events: Sequence[Event]) -> Sequence[Event]:
     return events
 
 
-@dataclass(frozen=True)
-class SenderOptions:
+class SenderOptions(Struct, frozen=True):
     """How much is held, how long for, and how it is sent; times in seconds.
 
     ``idle_seconds``: after which a thread without work ends; the next event starts another.
@@ -59,8 +59,7 @@ class SenderOptions:
     idle_seconds: float = 10.0
 
 
-@dataclass(frozen=True)
-class Wiring:
+class Wiring(Struct, frozen=True):
     """The engine's connections to the rest.
 
     ``post`` sends one request's body; ``encode`` makes that body; ``report`` hears what became of

@@ -16,6 +16,7 @@ from django_topsort.backends.base import BaseEventBackend
 from django_topsort.events import EVENT_KINDS
 from django_topsort.sending.wiring import SenderOptions
 from django_topsort.testing import BackendContract, FakeApi
+from django_topsort.userlinks import UserLink
 from tests.scripts import run_script
 from tests.sending.engine import PATIENCE, build_event, build_events, wait_until
 
@@ -61,6 +62,19 @@ def test_options_are_the_settings_of_the_moment(settings: Any) -> None:
     settings.TOPSORT_CONNECTIONS = 17
     settings.TOPSORT_SHUTDOWN_TIMEOUT = 1.7
     assert thread.get_options() == SenderOptions(7, 70, 0.7, 17, 1.7)
+
+
+def test_first_link_of_users_after_the_end_is_dropped(
+    api: FakeApi, backend: thread.EventBackend
+) -> None:
+    backend.close()
+    dropped = accounts.get_link_counts()["reasons"].get("shutdown", 0)
+
+    backend.link_users(UserLink("guest", "customer"))
+
+    assert accounts.get_link_counts()["reasons"]["shutdown"] == dropped + 1
+    assert backend.flush(PATIENCE)
+    assert api.requests == []
 
 
 def test_events_of_several_calls_share_a_request(

@@ -13,15 +13,8 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_topsort.purchases.values import (
-    ABSENT,
-    get_value,
-    is_empty,
-    read_currency,
-    read_decimal,
-    read_id,
-    read_time,
-)
+from django_topsort.purchases.amounts import read_decimal, read_time
+from django_topsort.purchases.values import ABSENT, get_value, is_empty, read_currency, read_id
 from tests.purchases.shapes import Manager, Money, Price, StrictMoney, TaxedMoney
 
 BERLIN = ZoneInfo("Europe/Berlin")
