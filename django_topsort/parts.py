@@ -56,8 +56,11 @@ class Entity(Part, frozen=True, kw_only=True):
     type: EntityType
 
     def __post_init__(self) -> None:
-        clean_text(self, "id", "entity.id")
-        clean_choice(self, "type", "entity.type", ENTITY_TYPES)
+        text, choice = self.id, self.type
+        if not (type(text) is str and 0 < len(text) <= MAX_TEXT and text.isascii()):
+            clean_text(self, "id", "entity.id")
+        if not (type(choice) is str and choice in ENTITY_TYPES):
+            clean_choice(self, "type", "entity.type", ENTITY_TYPES)
 
 
 class Placement(Part, frozen=True, kw_only=True):
@@ -84,9 +87,11 @@ class Placement(Part, frozen=True, kw_only=True):
             clean_text(self, "path", "placement.path")
         if position is not None and not (type(position) is int and 0 < position <= MAX_INTEGER):
             clean_integer(self, "position", "placement.position")
-        if self.page is not None:
+        number = self.page
+        if number is not None and not (type(number) is int and 0 < number <= MAX_INTEGER):
             clean_integer(self, "page", "placement.page")
-        if self.page_size is not None:
+        number = self.page_size
+        if number is not None and not (type(number) is int and 0 < number <= MAX_INTEGER):
             clean_integer(self, "page_size", "placement.page_size")
         if self.product_id is not None:
             clean_text(self, "product_id", "placement.product_id")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -67,19 +67,46 @@ class Builder:
 
         Raises RefusedEvent, InvalidEvent or ``msgspec.ValidationError`` for what cannot be one.
         """
+        if isinstance(sent, SentImpression):
+            return self._build_interaction(kind, sent)
         if isinstance(sent, Unreadable):
             raise sent.error
-        if isinstance(sent, SentClick):
-            return Click(click_type=sent.click_type, **self._read_interaction(kind, sent))
-        if isinstance(sent, SentImpression):
-            return Impression(**self._read_interaction(kind, sent))
-        facts = self._read_event(kind, sent)
         if isinstance(sent, SentPageView):
-            return PageView(page=sent.page, **facts)
+            return PageView(page=sent.page, **self._read_event(kind, sent))
         if not isinstance(sent, SentPurchase) or not sent.items:
             message = "items: there must be at least one that costs something"
             raise RefusedEvent("no_purchase_items", message, field="items")
-        return self._build_purchase(sent, facts)
+        return self._build_purchase(sent, self._read_event(kind, sent))
+
+    def _build_interaction(self, kind: str, sent: SentImpression) -> Impression | Click:
+        bid, entity, attribution = sent.resolved_bid_id, sent.entity, sent.additional_attribution
+        if bid:
+            bid, entity = self._read_bid(bid), None
+            _refuse_nul("resolvedBidId", bid)
+        else:
+            # What would be attributed to a banner that nobody remembers is what was seen.
+            bid, entity, attribution = None, entity or attribution, None
+            if entity is None:
+                message = "resolvedBidId: it must be given where there is no entity"
+                raise RefusedEvent("bad_request", message, field="resolvedBidId")
+            _refuse_nul("entity.id", entity.id)
+        if attribution is not None:
+            _refuse_nul("additionalAttribution.id", attribution.id)
+        build: Any = Impression
+        if isinstance(sent, SentClick):
+            build = partial(Click, click_type=sent.click_type)
+        event: Impression | Click = build(
+            resolved_bid_id=bid,
+            entity=entity,
+            additional_attribution=attribution,
+            placement=self._read_placement(sent.placement),
+            page=sent.page,
+            object=sent.object,
+            external_campaign_id=sent.external_campaign_id or None,
+            external_vendor_id=sent.external_vendor_id or None,
+            **self._read_event(kind, sent),
+        )
+        return event
 
     def _read_event(self, kind: str, sent: SentEvent) -> dict[str, Any]:
         device_type = sent.device_type
@@ -90,30 +117,6 @@ class Builder:
             "device_type": device_type if device_type in DEVICE_TYPES else self._device_type,
             "channel": self._channel,
         }
-
-    def _read_interaction(self, kind: str, sent: SentImpression) -> dict[str, Any]:
-        bid, entity, attribution = sent.resolved_bid_id, sent.entity, sent.additional_attribution
-        if bid:
-            bid, entity = self._read_bid(bid), None
-        else:
-            # What would be attributed to a banner that nobody remembers is what was seen.
-            bid, entity, attribution = None, entity or attribution, None
-            if entity is None:
-                message = "resolvedBidId: it must be given where there is no entity"
-                raise RefusedEvent("bad_request", message, field="resolvedBidId")
-        _refuse_nul("resolvedBidId", bid)
-        _refuse_nul("entity.id", entity.id if entity else None)
-        _refuse_nul("additionalAttribution.id", attribution.id if attribution else None)
-        facts = self._read_event(kind, sent)
-        facts["resolved_bid_id"] = bid
-        facts["entity"] = entity
-        facts["additional_attribution"] = attribution
-        facts["placement"] = self._read_placement(sent.placement)
-        facts["page"] = sent.page
-        facts["object"] = sent.object
-        facts["external_campaign_id"] = sent.external_campaign_id or None
-        facts["external_vendor_id"] = sent.external_vendor_id or None
-        return facts
 
     def _read_placement(self, placement: Placement | None) -> Placement | None:
         if placement is None:
@@ -131,12 +134,14 @@ class Builder:
         return self._hash(kind, text)
 
     def _read_time(self, text: str | None) -> datetime:
-        with suppress(ValueError, TypeError, OverflowError):
+        try:
             moment = datetime.fromisoformat(text)  # type: ignore[arg-type]  # None is a TypeError
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
+            if moment.tzinfo is not UTC:
+                moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
             if self._oldest <= moment <= self._now:
-                return moment.astimezone(UTC)
+                return moment
+        except (ValueError, TypeError, OverflowError):
+            pass  # as of what is too old
         return self._now
 
     def _read_bid(self, bid: str) -> str:
@@ -171,8 +176,8 @@ class Builder:
         return hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
 
 
-def _refuse_nul(field: str, text: str | None) -> None:
-    if text and "\0" in text:
+def _refuse_nul(field: str, text: str) -> None:
+    if "\0" in text:
         # No id has one, and not every database takes one.
         raise RefusedEvent("bad_request", f"{field}: it must have no NUL in it", field=field)
 
