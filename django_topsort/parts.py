@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct
 
@@ -56,9 +57,10 @@ class Entity(Part, frozen=True, kw_only=True):
     type: EntityType
 
     def __post_init__(self) -> None:
-        text, choice = self.id, self.type
+        text = self.id
         if not (type(text) is str and 0 < len(text) <= MAX_TEXT and text.isascii()):
             clean_text(self, "id", "entity.id")
+        choice: Any = self.type
         if not (type(choice) is str and choice in ENTITY_TYPES):
             clean_choice(self, "type", "entity.type", ENTITY_TYPES)
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from django_topsort.bids import is_signed, read_bid
-from django_topsort.browser.paths import clean_path, is_clean
+from django_topsort.browser.paths import clean_path, find_referer_path, is_clean
 from django_topsort.browser.purchases import Bought
 from django_topsort.browser.reading import Unreadable
 from django_topsort.browser.refusals import RefusedEvent
@@ -44,18 +44,14 @@ BID_REASONS = {
 class Builder:
     """Builds the events of one request, for the shopper with ``opaque_user_id``.
 
-    ``path``: of the page that sent it, None where it is not known. ``bought``: the purchases built.
+    ``bought``: the purchases built.
     """
 
-    def __init__(
-        self, request: HttpRequest, collector: Collector, opaque_user_id: str, path: str | None
-    ) -> None:
+    def __init__(self, request: HttpRequest, collector: Collector, opaque_user_id: str) -> None:
         self.opaque_user_id = opaque_user_id
         self.bought: list[Bought] = []
         self._request = request
         self._collector = collector
-        self._path = path
-        self._placement = None if path is None else Placement(path=path)
         self._now = datetime.now(UTC)
         self._oldest = self._now - MAX_AGE
         self._device_type = get_device_type(request)
@@ -120,10 +116,14 @@ class Builder:
 
     def _read_placement(self, placement: Placement | None) -> Placement | None:
         if placement is None:
-            return self._placement
+            path = self._find_path()
+            return None if path is None else Placement(path=path)
         if not is_clean(placement.path):
             force_setattr(placement, "path", clean_path(placement.path))  # nobody else has it yet
         return placement
+
+    def _find_path(self) -> str | None:
+        return find_referer_path(self._request, self._collector)
 
     def _read_id(self, kind: str, text: str | None) -> str:
         if not text:
@@ -163,7 +163,7 @@ class Builder:
         for item in sent.items:
             _refuse_nul("items.productId", item.product_id)
         # A thank-you page that is loaded again is the same purchase, also where no cache says so.
-        content = f"{msgspec.json.encode(sent.items).decode()}\n{self._path or ''}"
+        content = f"{msgspec.json.encode(sent.items).decode()}\n{self._find_path() or ''}"
         facts["id"] = self._hash("purchases", content, f"{self._now:%Y-%m-%d}")
         purchase = Purchase(items=sent.items, **facts)
         event_id = sent.id or ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from django_topsort.browser.building import Builder
-from django_topsort.browser.paths import get_referer_path
+from django_topsort.browser.paths import find_referer_path
 from django_topsort.browser.purchases import unify_purchases
 from django_topsort.browser.reading import UnreadableBody, read_body
 from django_topsort.browser.refusals import (
@@ -70,9 +71,8 @@ def take_events(request: HttpRequest, body: bytes, *, address: str | None = None
     collector = get_collector(request)
     if not may_track(request, collector):
         return Intake()
-    path = get_referer_path(request)
     try:
-        reading = read_body(body, path)
+        reading = read_body(body, partial(find_referer_path, request, collector))
     except UnreadableBody as error:
         key = ("unreadable body", error.err_code)
         log_safely(logging.INFO, key, "browser's request not taken errCode=%s", error.err_code)
@@ -84,7 +84,7 @@ def take_events(request: HttpRequest, body: bytes, *, address: str | None = None
         return Intake()
     collector.found["is_ignored"] = False  # it has just been looked at
     shopper = get_request_shopper(request, collector)
-    builder = Builder(request, collector, shopper.opaque_user_id, path)
+    builder = Builder(request, collector, shopper.opaque_user_id)
     built, refusals = _build(builder, reading)
     if address is None:
         address = request.META.get("REMOTE_ADDR", "")
@@ -115,7 +115,10 @@ def get_taken_kinds() -> Collection[str]:
 
 
 def _get_ignore_reason(request: HttpRequest) -> str | None:
-    return "automated" if request.GET.get("automated") == "1" else get_ignore_reason(request)
+    # Most addresses have no query string, and to read one takes as long as some events.
+    if request.META.get("QUERY_STRING") and request.GET.get("automated") == "1":
+        return "automated"
+    return get_ignore_reason(request)
 
 
 def _build(builder: Builder, reading: Reading) -> tuple[list[Event], list[Refusal]]:
