@@ -91,7 +91,13 @@ class Builder:
         build: Any = Impression
         if isinstance(sent, SentClick):
             build = partial(Click, click_type=sent.click_type)
+        # Spelled out: what _read_event returns would take as long to pass on as all its checks.
         event: Impression | Click = build(
+            id=self._read_id(kind, sent.id),
+            opaque_user_id=self.opaque_user_id,
+            occurred_at=self._read_time(sent.occurred_at),
+            device_type=self._read_device(sent.device_type),
+            channel=self._channel,
             resolved_bid_id=bid,
             entity=entity,
             additional_attribution=attribution,
@@ -100,17 +106,15 @@ class Builder:
             object=sent.object,
             external_campaign_id=sent.external_campaign_id or None,
             external_vendor_id=sent.external_vendor_id or None,
-            **self._read_event(kind, sent),
         )
         return event
 
     def _read_event(self, kind: str, sent: SentEvent) -> dict[str, Any]:
-        device_type = sent.device_type
         return {
             "id": self._read_id(kind, sent.id),
             "opaque_user_id": self.opaque_user_id,
             "occurred_at": self._read_time(sent.occurred_at),
-            "device_type": device_type if device_type in DEVICE_TYPES else self._device_type,
+            "device_type": self._read_device(sent.device_type),
             "channel": self._channel,
         }
 
@@ -132,6 +136,9 @@ class Builder:
             return text
         # Topsort counts an id once: nobody may use up another's, such as the number of an order.
         return self._hash(kind, text)
+
+    def _read_device(self, text: str | None) -> Any:
+        return text if text in DEVICE_TYPES else self._device_type
 
     def _read_time(self, text: str | None) -> datetime:
         try:
