@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,10 +24,12 @@ from django_topsort.browser.refusals import (
 )
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import leave_out, log_safely
+from django_topsort.events import Purchase
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import get_collector, get_request_shopper
 from django_topsort.pages import may_track
 from django_topsort.shoppers import get_shopper
+from django_topsort.signals import event_recorded
 from django_topsort.tracking import record
 from django_topsort.traffic import split_floods, split_repeats
 from django_topsort.visits import get_ignore_reason
@@ -89,8 +91,7 @@ def take_events(request: HttpRequest, body: bytes, *, address: str | None = None
     if address is None:
         address = request.META.get("REMOTE_ADDR", "")
     events = _leave_out_traffic(built, shopper, f"address:{address}")
-    for event in events:
-        record(event, request)
+    _record(events, request, collector)
     return _sum_up(len(events), refusals)
 
 
@@ -151,6 +152,15 @@ def _leave_out_traffic(built: list[Event], shopper: Shopper, address: str) -> li
     if repeats:
         leave_out(repeats, "duplicate")
     return events
+
+
+def _record(events: Sequence[Event], request: HttpRequest, collector: Collector) -> None:
+    if event_recorded.receivers or any(type(event) is Purchase for event in events):
+        for event in events:
+            record(event, request)
+    else:
+        # Of a request that counts there is nothing to be asked of each.
+        collector.extend(events)
 
 
 def _sum_up(recorded: int, refusals: list[Refusal]) -> Intake:
