@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
 
-from django.core.cache import cache
+from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 
 from django_topsort.clicks import get_seconds
 from django_topsort.conf import topsort_settings
@@ -121,7 +121,8 @@ def _look_for_repeats(
     events: Sequence[Event], keys: Mapping[int, str], name: str, window: int
 ) -> set[int]:
     """Return which events repeat another, by their indexes, and keep those that do not."""
-    answer: Any = cache.get_many(set(keys.values()))
+    store = caches[DEFAULT_CACHE_ALIAS]
+    answer: Any = store.get_many(set(keys.values()))
     seen: dict[str, Any] = dict(answer) if isinstance(answer, Mapping) else {}
     new: dict[str, str] = {}
     variants: dict[str, list[tuple[str, Click]]] = {}
@@ -136,7 +137,7 @@ def _look_for_repeats(
         for key, _ in clicks[counted:]:
             new[key] = seen[key] = TOO_MANY
     if new:
-        cache.set_many(new, window)
+        store.set_many(new, window)
     return {index for index, key in keys.items() if seen[key] != events[index].id}
 
 
@@ -227,7 +228,8 @@ def count_up(key: str, number: int, limit: int, seconds: int) -> int:
     All of them where the cache is down, has lost the number, or holds something else.
     """
     try:
-        total: Any = number if cache.add(key, number, seconds) else cache.incr(key, number)
+        store = caches[DEFAULT_CACHE_ALIAS]  # and not ``cache``, which finds it anew at each use
+        total: Any = number if store.add(key, number, seconds) else store.incr(key, number)
         left = limit - int(total - number)
     except Exception:
         return number
