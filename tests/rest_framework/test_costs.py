@@ -105,7 +105,7 @@ def test_event_that_is_set_right_takes_some_more_calls() -> None:
     assert count_each(door, build_wrong) <= 80
 
 
-@pytest.mark.parametrize(("taker", "most"), [(door, 720), (view, 560)])
+@pytest.mark.parametrize(("taker", "most"), [(door, 690), (view, 540)])
 def test_request_itself_takes_few_calls(taker: Any, most: int) -> None:
     one, two = post(taker, build_organic, 1), post(taker, build_organic, 2)
 
