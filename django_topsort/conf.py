@@ -60,9 +60,8 @@ class Setting(Generic[T]):
     def __get__(self, instance: object | None, owner: type) -> Self | T:
         if instance is None:
             return self
-        # What `settings` wraps, because `settings` itself takes 5 us to say that a name is not set;
-        # and past its own __getattribute__, which takes longer than all the rest.
-        source = object.__getattribute__(_lazy, "_wrapped")
+        # What `settings` wraps, because `settings` itself takes 5 us to say that a name is not set.
+        source = _lazy._wrapped
         value: T = getattr(_lazy if source is empty else source, self.name, self.default)
         return value
 
