@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,12 @@ class Collector:
     def add(self, event: Event) -> None:
         """Hold ``event`` until the request is complete, or pass it on when it already is."""
         self._events.append(event)
+        if self.is_closed or len(self._events) >= MAX_HELD:
+            self.hand_over()
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """Hold ``events``, as ``add`` does each; what is passed on is in one piece."""
+        self._events.extend(events)
         if self.is_closed or len(self._events) >= MAX_HELD:
             self.hand_over()
 

@@ -63,6 +63,8 @@ def clean_text(event: Any, name: str, field: str) -> None:
 
 def get_text(value: object, field: str) -> str:
     """Return the text that ``value`` is. Raises InvalidEvent for what is none that fits."""
+    if type(value) is str and 0 < len(value) <= MAX_TEXT and value.isascii():
+        return value
     text = get_exact_text(value)
     if text is None:
         raise InvalidEvent(field, value, TEXT_RULE)
@@ -90,19 +92,21 @@ def clean_texts(event: Any, name: str, field: str, most: int) -> None:
     """Require one text or several, ``most`` and 48 KiB at most; keep them as a tuple."""
     value = getattr(event, name)
     given: Iterable[object]
-    if isinstance(value, str | Promise):
+    if type(value) is list:
+        given = value  # the other questions take as long as all the rest
+    elif isinstance(value, str | Promise):
         given = (value,)
     elif isinstance(value, Iterable) and not isinstance(value, bytes | Mapping):
         given = value
     else:
         raise InvalidEvent(field, value, "it must be one text or a list of texts")
     # No further than it takes to know that they are too many: a generator may have no end.
-    texts = tuple(get_text(text, field) for text in islice(given, most + 1))
+    texts = tuple([get_text(text, field) for text in islice(given, most + 1)])
     if not texts:
         raise InvalidEvent(field, value, "it must hold at least one text; leave it out for none")
     if len(texts) > most:
         raise InvalidEvent(field, value, f"it must hold at most {most} texts")
-    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+    size = len("".join(texts).encode())
     if size > MAX_TEXTS:
         rule = f"it must have at most {MAX_TEXTS} bytes of text (it has {size})"
         raise InvalidEvent(field, value, rule)

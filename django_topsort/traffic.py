@@ -10,9 +10,10 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
 
-from django.core.cache import cache
+from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 
 from django_topsort.clicks import get_seconds
 from django_topsort.conf import topsort_settings
@@ -36,7 +37,12 @@ class Rate(NamedTuple):
 
 def read_rate(text: object) -> Rate | None:
     """Return the rate that a text such as ``"60/minute"`` stands for, or None where it is none."""
-    match = RATE.fullmatch(text) if isinstance(text, str) else None
+    return _parse_rate(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=64)  # of settings, which are few
+def _parse_rate(text: str) -> Rate | None:
+    match = RATE.fullmatch(text)
     return Rate(int(match[1]), PERIODS[match[2][0]]) if match else None
 
 
@@ -56,29 +62,38 @@ def split_repeats(events: Sequence[Event], name: str) -> tuple[list[Event], list
     for one bid and shopper within the window.
     """
     counted = list(events)
-    keys = [_build_seen_key(event, name) for event in counted]
-    if not any(keys):
+    keys = {
+        index: _build_seen_key(event, name)
+        for index, event in enumerate(counted)
+        if isinstance(event, (Impression, Click)) and event.resolved_bid_id is not None
+    }
+    if not keys:
         return counted, []
     try:
         window = get_seconds("TOPSORT_DUPLICATE_WINDOW")
         if window <= 0:
             return counted, []
         if len(counted) == 1 and type(counted[0]) is Click:
-            is_repeat = [_is_repeated_click(counted[0], keys[0], name, window)]
+            repeats = {0} if _is_repeated_click(counted[0], keys[0], name, window) else set()
         else:
-            is_repeat = _look_for_repeats(counted, keys, name, window)
+            repeats = _look_for_repeats(counted, keys, name, window)
     except Exception:
         return counted, []  # a cache that is down, or a setting that nobody can read
-    pairs = list(zip(counted, is_repeat, strict=True))
-    return [event for event, repeats in pairs if not repeats], [
-        e for e, repeats in pairs if repeats
-    ]
+    return _split(counted, repeats)
 
 
-def _build_seen_key(event: Event, name: str) -> str:
-    """Return how the cache knows what ``event`` does, ``""`` where nothing can repeat it."""
-    if not isinstance(event, Impression | Click) or event.resolved_bid_id is None:
-        return ""
+def _split(events: list[Event], indexes: set[int]) -> tuple[list[Event], list[Event]]:
+    """Return the events that are not at ``indexes``, and those that are."""
+    if not indexes:
+        return events, []
+    return (
+        [event for index, event in enumerate(events) if index not in indexes],
+        [event for index, event in enumerate(events) if index in indexes],
+    )
+
+
+def _build_seen_key(event: Impression | Click, name: str) -> str:
+    """Return how the cache knows what ``event`` does, which has a bid."""
     product = event.additional_attribution
     return build_key(
         "seen",
@@ -103,15 +118,17 @@ def _is_repeated_click(click: Click, key: str, name: str, window: int) -> bool:
 
 
 def _look_for_repeats(
-    events: Sequence[Event], keys: Sequence[str], name: str, window: int
-) -> list[bool]:
-    """Return of each event whether it repeats another, and keep those that do not."""
-    answer: Any = cache.get_many({key for key in keys if key})
+    events: Sequence[Event], keys: Mapping[int, str], name: str, window: int
+) -> set[int]:
+    """Return which events repeat another, by their indexes, and keep those that do not."""
+    store = caches[DEFAULT_CACHE_ALIAS]
+    answer: Any = store.get_many(set(keys.values()))
     seen: dict[str, Any] = dict(answer) if isinstance(answer, Mapping) else {}
     new: dict[str, str] = {}
     variants: dict[str, list[tuple[str, Click]]] = {}
-    for event, key in zip(events, keys, strict=True):
-        if key and not isinstance(seen.get(key), str):
+    for index, key in keys.items():
+        if not isinstance(seen.get(key), str):
+            event = events[index]
             new[key] = seen[key] = event.id
             if _is_variant(event):
                 variants.setdefault(_get_bid(event), []).append((key, event))
@@ -120,8 +137,8 @@ def _look_for_repeats(
         for key, _ in clicks[counted:]:
             new[key] = seen[key] = TOO_MANY
     if new:
-        cache.set_many(new, window)
-    return [bool(key) and seen[key] != event.id for event, key in zip(events, keys, strict=True)]
+        store.set_many(new, window)
+    return {index for index, key in keys.items() if seen[key] != events[index].id}
 
 
 def _is_variant(event: Event) -> TypeGuard[Click]:
@@ -160,11 +177,7 @@ def split_floods(
     now = time.time()
     counted = _count_of_address(clicks, address, now)
     counted = _count_of_shopper(events, counted, name, now)
-    excess = {*clicks} - {*counted}
-    return (
-        [event for index, event in enumerate(events) if index not in excess],
-        [event for index, event in enumerate(events) if index in excess],
-    )
+    return _split(list(events), {*clicks} - {*counted})
 
 
 def _count_of_address(clicks: list[int], address: str, now: float) -> list[int]:
@@ -215,7 +228,8 @@ def count_up(key: str, number: int, limit: int, seconds: int) -> int:
     All of them where the cache is down, has lost the number, or holds something else.
     """
     try:
-        total: Any = number if cache.add(key, number, seconds) else cache.incr(key, number)
+        store = caches[DEFAULT_CACHE_ALIAS]  # and not ``cache``, which finds it anew at each use
+        total: Any = number if store.add(key, number, seconds) else store.incr(key, number)
         left = limit - int(total - number)
     except Exception:
         return number

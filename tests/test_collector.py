@@ -75,6 +75,26 @@ def test_later_events_pass_straight_through(delivery: Delivery) -> None:
     assert delivery.batches == [[first], [second], [third]]
 
 
+def test_events_that_come_together_are_held_and_passed_on_together(delivery: Delivery) -> None:
+    collector = Collector(delivery)
+    some = build_events(3)
+    collector.extend(some)
+    assert (delivery.batches, len(collector)) == ([], 3)
+
+    collector.close()
+    collector.extend([])
+    collector.extend(some[:2])
+    assert delivery.batches == [some, some[:2]]
+
+
+def test_more_events_than_a_request_may_hold_are_handed_over_at_once(delivery: Delivery) -> None:
+    collector = Collector(delivery)
+    many = build_events(MAX_HELD + 7)
+    collector.extend(many)
+
+    assert (delivery.batches, len(collector)) == ([many], 0)
+
+
 def test_collector_made_closed_holds_nothing(delivery: Delivery) -> None:
     collector = Collector(delivery, closed=True)
     (event,) = build_events(1)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from django_topsort.bids import is_signed, read_bid
-from django_topsort.browser.paths import clean_path, is_clean
+from django_topsort.browser.paths import clean_path, find_referer_path, is_clean
 from django_topsort.browser.purchases import Bought
 from django_topsort.browser.reading import Unreadable
 from django_topsort.browser.refusals import RefusedEvent
@@ -44,18 +44,14 @@ BID_REASONS = {
 class Builder:
     """Builds the events of one request, for the shopper with ``opaque_user_id``.
 
-    ``path``: of the page that sent it, None where it is not known. ``bought``: the purchases built.
+    ``bought``: the purchases built.
     """
 
-    def __init__(
-        self, request: HttpRequest, collector: Collector, opaque_user_id: str, path: str | None
-    ) -> None:
+    def __init__(self, request: HttpRequest, collector: Collector, opaque_user_id: str) -> None:
         self.opaque_user_id = opaque_user_id
         self.bought: list[Bought] = []
         self._request = request
         self._collector = collector
-        self._path = path
-        self._placement = None if path is None else Placement(path=path)
         self._now = datetime.now(UTC)
         self._oldest = self._now - MAX_AGE
         self._device_type = get_device_type(request)
@@ -67,60 +63,71 @@ class Builder:
 
         Raises RefusedEvent, InvalidEvent or ``msgspec.ValidationError`` for what cannot be one.
         """
+        if isinstance(sent, SentImpression):
+            return self._build_interaction(kind, sent)
         if isinstance(sent, Unreadable):
             raise sent.error
-        if isinstance(sent, SentClick):
-            return Click(click_type=sent.click_type, **self._read_interaction(kind, sent))
-        if isinstance(sent, SentImpression):
-            return Impression(**self._read_interaction(kind, sent))
-        facts = self._read_event(kind, sent)
         if isinstance(sent, SentPageView):
-            return PageView(page=sent.page, **facts)
+            return PageView(page=sent.page, **self._read_event(kind, sent))
         if not isinstance(sent, SentPurchase) or not sent.items:
             message = "items: there must be at least one that costs something"
             raise RefusedEvent("no_purchase_items", message, field="items")
-        return self._build_purchase(sent, facts)
+        return self._build_purchase(sent, self._read_event(kind, sent))
 
-    def _read_event(self, kind: str, sent: SentEvent) -> dict[str, Any]:
-        device_type = sent.device_type
-        return {
-            "id": self._read_id(kind, sent.id),
-            "opaque_user_id": self.opaque_user_id,
-            "occurred_at": self._read_time(sent.occurred_at),
-            "device_type": device_type if device_type in DEVICE_TYPES else self._device_type,
-            "channel": self._channel,
-        }
-
-    def _read_interaction(self, kind: str, sent: SentImpression) -> dict[str, Any]:
+    def _build_interaction(self, kind: str, sent: SentImpression) -> Impression | Click:
         bid, entity, attribution = sent.resolved_bid_id, sent.entity, sent.additional_attribution
         if bid:
             bid, entity = self._read_bid(bid), None
+            _refuse_nul("resolvedBidId", bid)
         else:
             # What would be attributed to a banner that nobody remembers is what was seen.
             bid, entity, attribution = None, entity or attribution, None
             if entity is None:
                 message = "resolvedBidId: it must be given where there is no entity"
                 raise RefusedEvent("bad_request", message, field="resolvedBidId")
-        _refuse_nul("resolvedBidId", bid)
-        _refuse_nul("entity.id", entity.id if entity else None)
-        _refuse_nul("additionalAttribution.id", attribution.id if attribution else None)
-        facts = self._read_event(kind, sent)
-        facts["resolved_bid_id"] = bid
-        facts["entity"] = entity
-        facts["additional_attribution"] = attribution
-        facts["placement"] = self._read_placement(sent.placement)
-        facts["page"] = sent.page
-        facts["object"] = sent.object
-        facts["external_campaign_id"] = sent.external_campaign_id or None
-        facts["external_vendor_id"] = sent.external_vendor_id or None
-        return facts
+            _refuse_nul("entity.id", entity.id)
+        if attribution is not None:
+            _refuse_nul("additionalAttribution.id", attribution.id)
+        build: Any = Impression
+        if isinstance(sent, SentClick):
+            build = partial(Click, click_type=sent.click_type)
+        # Spelled out: what _read_event returns would take as long to pass on as all its checks.
+        event: Impression | Click = build(
+            id=self._read_id(kind, sent.id),
+            opaque_user_id=self.opaque_user_id,
+            occurred_at=self._read_time(sent.occurred_at),
+            device_type=self._read_device(sent.device_type),
+            channel=self._channel,
+            resolved_bid_id=bid,
+            entity=entity,
+            additional_attribution=attribution,
+            placement=self._read_placement(sent.placement),
+            page=sent.page,
+            object=sent.object,
+            external_campaign_id=sent.external_campaign_id or None,
+            external_vendor_id=sent.external_vendor_id or None,
+        )
+        return event
+
+    def _read_event(self, kind: str, sent: SentEvent) -> dict[str, Any]:
+        return {
+            "id": self._read_id(kind, sent.id),
+            "opaque_user_id": self.opaque_user_id,
+            "occurred_at": self._read_time(sent.occurred_at),
+            "device_type": self._read_device(sent.device_type),
+            "channel": self._channel,
+        }
 
     def _read_placement(self, placement: Placement | None) -> Placement | None:
         if placement is None:
-            return self._placement
+            path = self._find_path()
+            return None if path is None else Placement(path=path)
         if not is_clean(placement.path):
             force_setattr(placement, "path", clean_path(placement.path))  # nobody else has it yet
         return placement
+
+    def _find_path(self) -> str | None:
+        return find_referer_path(self._request, self._collector)
 
     def _read_id(self, kind: str, text: str | None) -> str:
         if not text:
@@ -130,13 +137,18 @@ class Builder:
         # Topsort counts an id once: nobody may use up another's, such as the number of an order.
         return self._hash(kind, text)
 
+    def _read_device(self, text: str | None) -> Any:
+        return text if text in DEVICE_TYPES else self._device_type
+
     def _read_time(self, text: str | None) -> datetime:
-        with suppress(ValueError, TypeError, OverflowError):
+        try:
             moment = datetime.fromisoformat(text)  # type: ignore[arg-type]  # None is a TypeError
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
+            if moment.tzinfo is not UTC:
+                moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
             if self._oldest <= moment <= self._now:
-                return moment.astimezone(UTC)
+                return moment
+        except (ValueError, TypeError, OverflowError):
+            pass  # as of what is too old
         return self._now
 
     def _read_bid(self, bid: str) -> str:
@@ -158,7 +170,7 @@ class Builder:
         for item in sent.items:
             _refuse_nul("items.productId", item.product_id)
         # A thank-you page that is loaded again is the same purchase, also where no cache says so.
-        content = f"{msgspec.json.encode(sent.items).decode()}\n{self._path or ''}"
+        content = f"{msgspec.json.encode(sent.items).decode()}\n{self._find_path() or ''}"
         facts["id"] = self._hash("purchases", content, f"{self._now:%Y-%m-%d}")
         purchase = Purchase(items=sent.items, **facts)
         event_id = sent.id or ""
@@ -171,8 +183,8 @@ class Builder:
         return hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
 
 
-def _refuse_nul(field: str, text: str | None) -> None:
-    if text and "\0" in text:
+def _refuse_nul(field: str, text: str) -> None:
+    if "\0" in text:
         # No id has one, and not every database takes one.
         raise RefusedEvent("bad_request", f"{field}: it must have no NUL in it", field=field)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from django_topsort.browser.building import Builder
-from django_topsort.browser.paths import get_referer_path
+from django_topsort.browser.paths import find_referer_path
 from django_topsort.browser.purchases import unify_purchases
 from django_topsort.browser.reading import UnreadableBody, read_body
 from django_topsort.browser.refusals import (
@@ -23,10 +24,12 @@ from django_topsort.browser.refusals import (
 )
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import leave_out, log_safely
+from django_topsort.events import Purchase
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import get_collector, get_request_shopper
 from django_topsort.pages import may_track
 from django_topsort.shoppers import get_shopper
+from django_topsort.signals import event_recorded
 from django_topsort.tracking import record
 from django_topsort.traffic import split_floods, split_repeats
 from django_topsort.visits import get_ignore_reason
@@ -70,9 +73,8 @@ def take_events(request: HttpRequest, body: bytes, *, address: str | None = None
     collector = get_collector(request)
     if not may_track(request, collector):
         return Intake()
-    path = get_referer_path(request)
     try:
-        reading = read_body(body, path)
+        reading = read_body(body, partial(find_referer_path, request, collector))
     except UnreadableBody as error:
         key = ("unreadable body", error.err_code)
         log_safely(logging.INFO, key, "browser's request not taken errCode=%s", error.err_code)
@@ -84,13 +86,12 @@ def take_events(request: HttpRequest, body: bytes, *, address: str | None = None
         return Intake()
     collector.found["is_ignored"] = False  # it has just been looked at
     shopper = get_request_shopper(request, collector)
-    builder = Builder(request, collector, shopper.opaque_user_id, path)
+    builder = Builder(request, collector, shopper.opaque_user_id)
     built, refusals = _build(builder, reading)
     if address is None:
         address = request.META.get("REMOTE_ADDR", "")
     events = _leave_out_traffic(built, shopper, f"address:{address}")
-    for event in events:
-        record(event, request)
+    _record(events, request, collector)
     return _sum_up(len(events), refusals)
 
 
@@ -115,7 +116,10 @@ def get_taken_kinds() -> Collection[str]:
 
 
 def _get_ignore_reason(request: HttpRequest) -> str | None:
-    return "automated" if request.GET.get("automated") == "1" else get_ignore_reason(request)
+    # Most addresses have no query string, and to read one takes as long as some events.
+    if request.META.get("QUERY_STRING") and request.GET.get("automated") == "1":
+        return "automated"
+    return get_ignore_reason(request)
 
 
 def _build(builder: Builder, reading: Reading) -> tuple[list[Event], list[Refusal]]:
@@ -148,6 +152,15 @@ def _leave_out_traffic(built: list[Event], shopper: Shopper, address: str) -> li
     if repeats:
         leave_out(repeats, "duplicate")
     return events
+
+
+def _record(events: Sequence[Event], request: HttpRequest, collector: Collector) -> None:
+    if event_recorded.receivers or any(type(event) is Purchase for event in events):
+        for event in events:
+            record(event, request)
+    else:
+        # Of a request that counts there is nothing to be asked of each.
+        collector.extend(events)
 
 
 def _sum_up(recorded: int, refusals: list[Refusal]) -> Intake:

@@ -13,6 +13,8 @@ from django_topsort.visits import UNESCAPED
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from django_topsort.collector import Collector
+
 ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
@@ -32,6 +34,15 @@ def clean_path(path: str) -> str:
 def is_clean(path: str) -> bool:
     """Whether ``clean_path`` would return ``path`` itself."""
     return "?" not in path and "#" not in path and "://" not in path
+
+
+def find_referer_path(request: HttpRequest, collector: Collector) -> str | None:
+    """Return what ``get_referer_path`` does, looked up once a request, and only if it is needed."""
+    found = collector.found
+    if "referer_path" not in found:
+        found["referer_path"] = get_referer_path(request)
+    path: str | None = found["referer_path"]
+    return path
 
 
 def get_referer_path(request: HttpRequest) -> str | None:

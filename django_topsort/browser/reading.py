@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
 
@@ -50,20 +50,24 @@ Reading = dict[str, Sequence[Sent]]
 _decode = msgspec.json.Decoder(SentEvents).decode
 
 
-def read_body(body: bytes, path: str | None = None) -> Reading:
+def _know_none() -> None:
+    """Return no path, as for a body of which nobody knows the page."""
+
+
+def read_body(body: bytes, find_path: Callable[[], str | None] = _know_none) -> Reading:
     """Return what ``body`` says, by kind; kinds of which it has none are absent.
 
-    ``path``: that of the page that sent it, for placements that lack one. Raises UnreadableBody for
-    what is no JSON object, or has no event, or more than 1000.
+    ``find_path``: returns that of the page that sent it, for placements that lack one; it is called
+    only where something has to be set right. Raises UnreadableBody for what is no JSON object, or
+    has no event, or more than 1000.
     """
     reading: Reading
     try:
         content = _decode(body)
     except (msgspec.MsgspecError, UnicodeError):
-        reading = _read_each(_parse(body), path)
+        reading = _read_each(_parse(body), find_path())
     else:
-        found = ((kind, getattr(content, kind)) for kind in EVENT_KINDS)
-        reading = {kind: events for kind, events in found if events}
+        reading = {kind: some for kind in EVENT_KINDS if (some := getattr(content, kind))}
     count = sum(len(events) for events in reading.values())
     if not count:
         raise UnreadableBody("empty_request", "the request brings no event at all")

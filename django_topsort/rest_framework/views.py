@@ -14,7 +14,6 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import APIException, NotFound, ParseError
 from rest_framework.exceptions import PermissionDenied as NotPermitted
 from rest_framework.renderers import JSONRenderer
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView, set_rollback
 
 from django_topsort.browser.intake import take_events
@@ -56,7 +55,7 @@ class EventsView(APIView):
         django_request = request._request
         body = read_bounded(django_request)
         # The same address by which requests are counted: behind as many proxies.
-        address = BaseThrottle().get_ident(request)
+        address = AddressThrottle().get_ident(request)
         return build_answer(take_events(django_request, body, address=address))
 
     def head(self, request: Request) -> HttpResponse:
