@@ -11,17 +11,18 @@ from django_topsort.delivery import leave_out, refuse
 from django_topsort.events import Click
 from django_topsort.exceptions import InvalidEvent, InvalidToken
 from django_topsort.facts import get_collector, get_request_shopper, is_ignored
+from django_topsort.interactions import build_interaction
 from django_topsort.pages import get_click_prefix, keep_for_one
 from django_topsort.shoppers import has_consent
-from django_topsort.tracking import build_click, track_click
+from django_topsort.tracking import track_click
 from django_topsort.traffic import split_floods, split_repeats
 from django_topsort.visits import get_ignore_reason
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from django_topsort.arguments import ClickFields
     from django_topsort.collector import Collector
-    from django_topsort.facts import ClickFields
     from django_topsort.shoppers import Shopper
 
 # What the request in which the click happens says, and not the page that had the link.
@@ -51,7 +52,7 @@ def build_click_url(
             raise InvalidEvent("target", text, TARGET_RULE)
         if is_ignored(request, collector):
             return text
-        click = build_click(request, collector, product, {**fields, **REQUEST_FIELDS})
+        click = build_interaction(Click, request, collector, product, {**fields, **REQUEST_FIELDS})
         if click is None:
             return text
         if click.resolved_bid_id is not None:

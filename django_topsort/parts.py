@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct
 
@@ -56,8 +57,12 @@ class Entity(Part, frozen=True, kw_only=True):
     type: EntityType
 
     def __post_init__(self) -> None:
-        clean_text(self, "id", "entity.id")
-        clean_choice(self, "type", "entity.type", ENTITY_TYPES)
+        text: Any = self.id
+        if not (type(text) is str and 0 < len(text) <= MAX_TEXT and text.isascii()):
+            clean_text(self, "id", "entity.id")
+        text = self.type
+        if not (type(text) is str and text in ENTITY_TYPES):
+            clean_choice(self, "type", "entity.type", ENTITY_TYPES)
 
 
 class Placement(Part, frozen=True, kw_only=True):
@@ -79,14 +84,14 @@ class Placement(Part, frozen=True, kw_only=True):
     search_query: str | None = None
 
     def __post_init__(self) -> None:
-        path, position = self.path, self.position
+        path, position, page, page_size = self.path, self.position, self.page, self.page_size
         if not (type(path) is str and 0 < len(path) <= MAX_TEXT and path.isascii()):
             clean_text(self, "path", "placement.path")
         if position is not None and not (type(position) is int and 0 < position <= MAX_INTEGER):
             clean_integer(self, "position", "placement.position")
-        if self.page is not None:
+        if page is not None and not (type(page) is int and 0 < page <= MAX_INTEGER):
             clean_integer(self, "page", "placement.page")
-        if self.page_size is not None:
+        if page_size is not None and not (type(page_size) is int and 0 < page_size <= MAX_INTEGER):
             clean_integer(self, "page_size", "placement.page_size")
         if self.product_id is not None:
             clean_text(self, "product_id", "placement.product_id")
