@@ -4,7 +4,8 @@
 #   DJANGO   the Django to install, as pip reads it         make test DJANGO='django~=6.0.0'
 #   VENV     where the environment stands                   make test VENV=/tmp/py313
 #   INSTALL  what installs into it                          make test INSTALL='uv pip install -q --python $(VENV)'
-#   ARGS     more arguments for pytest                      make test ARGS='-k middleware'
+#   ARGS     more arguments for pytest or the benchmarks    make test ARGS='-k middleware'
+#   PEERS    where the environment of the peers stands, with which `make bench` compares
 #   SHOPS    the shops of tests/shops to run                make test-shops SHOPS=oscar
 #   SOAK_SECONDS   how long a soak takes                    make soak SOAK_SECONDS=45
 #   DATABASE_DRIVER   postgresql or mariadb, with the server's address in TEST_DATABASE_URL; see .ci/with-database
@@ -12,6 +13,7 @@
 PYTHON ?= python3
 DJANGO ?= -r requirements/django.txt
 VENV ?= .venv
+PEERS ?= .venv-peers
 WORKERS ?= auto
 ARGS ?=
 DATABASE_DRIVER ?=
@@ -25,7 +27,7 @@ PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak test-wheel lint format build lock clean FORCE
+.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak bench test-wheel lint format build lock clean FORCE
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -63,6 +65,9 @@ test-shops: $(foreach shop,$(SHOPS),$(VENV)/.shop-$(shop))  ## Run Oscar, Salesm
 soak: $(VENV)/.servers  ## Let shoppers shop while the API comes and goes; SOAK_SECONDS=45 for a short one
 	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --keep-logs
 
+bench: $(VENV)/.dev $(PEERS)/.bench  ## Measure us side by side with the clients of other services; ARGS=--quick
+	$(BIN)/python -m benchmarks --peers $(PEERS)/bin/python $(ARGS)
+
 test-wheel: $(VENV)/.dev  ## Build the wheel, install it elsewhere, use it
 	$(PYTEST) -m packaging $(ARGS)
 
@@ -88,7 +93,7 @@ lock:  ## Write requirements/dev.txt anew from pyproject.toml (needs uv)
 	@mv requirements/dev.txt.new requirements/dev.txt
 
 clean:  ## Remove what these commands made
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf $(VENV) $(PEERS) build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \
 	  .import_linter_cache .hypothesis .tox *.egg-info example_project/*.sqlite3
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -122,22 +127,28 @@ $(VENV)/.shop-%: requirements/shops/%.txt $(VENV)/.dev
 	@$(INSTALL) --constraint $@.django -r requirements/shops/$*.txt
 	@touch $@
 
+# The peers stand apart: what they need must not change what our own suite runs with.
+$(PEERS)/.bench: requirements/benchmarks.txt requirements/django.txt $(PEERS)/.made-from
+	@echo "Installing the peers into $(PEERS) ..."
+	@$(subst $(VENV),$(PEERS),$(INSTALL)) -r requirements/benchmarks.txt $(DJANGO)
+	@touch $@
+
 $(VENV)/.base: pyproject.toml requirements/django.txt $(VENV)/.made-from
 	@echo "Installing the package into $(VENV) ..."
 	@$(INSTALL) --constraint requirements/dev.txt setuptools
 	@$(INSTALL) --constraint requirements/dev.txt --no-build-isolation --editable '.[testing]' $(DJANGO)
 	@touch $@
 
-$(VENV)/.made-from: FORCE
+%/.made-from: FORCE
 	@command -v $(PYTHON) > /dev/null || { \
 	  echo "There is no $(PYTHON) here; name a Python 3.11 or later: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "$(PYTHON) is `$(PYTHON) -V 2>&1`; this needs 3.11 or later: make PYTHON=python3.12" >&2; exit 1; }
 	@new="`$(PYTHON) -c 'import sys; print(sys.executable, sys.version)' | tr '\n' ' '` $(DJANGO)"; \
 	if [ "$$new" != "`cat $@ 2> /dev/null`" ]; then \
-	  echo "Making $(VENV) with `$(PYTHON) -V 2>&1` ..."; \
-	  if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi; \
-	  $(PYTHON) -m venv $(VENV) > /dev/null 2>&1 || $(PYTHON) -m virtualenv --quiet $(VENV) 2> /dev/null || { \
+	  echo "Making $* with `$(PYTHON) -V 2>&1` ..."; \
+	  if [ -f $*/pyvenv.cfg ]; then rm -rf $*; fi; \
+	  $(PYTHON) -m venv $* > /dev/null 2>&1 || $(PYTHON) -m virtualenv --quiet $* 2> /dev/null || { \
 	    echo "$(PYTHON) cannot make an environment; install its venv module (Debian: apt install python3-venv)" >&2; \
 	    exit 1; }; \
 	  printf %s "$$new" > $@; \

@@ -1,4 +1,5 @@
 """Side by side with the peers: how fast each client records and delivers, and what it loses.
 
-``make bench`` runs it; ``docs/benchmarks.md`` says what is measured, how, and what it does not show.
+``make bench`` runs it; ``docs/benchmarks.md`` says what is measured, how, and what it
+does not show.
 """

@@ -33,6 +33,7 @@ MOST_LINES_OF_A_FUNCTION = 49
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 EXAMPLE = sorted((ROOT / "example_project").rglob("*.py"))
 
 
@@ -41,7 +42,10 @@ def name_path(path: Path) -> str:
 
 
 each_module = pytest.mark.parametrize("path", MODULES, ids=name_path)
-each_file = pytest.mark.parametrize("path", [*MODULES, *TESTS, *EXAMPLE], ids=name_path)
+each_module_and_benchmark = pytest.mark.parametrize("path", [*MODULES, *BENCHMARKS], ids=name_path)
+each_file = pytest.mark.parametrize(
+    "path", [*MODULES, *BENCHMARKS, *TESTS, *EXAMPLE], ids=name_path
+)
 
 
 @cache
@@ -69,14 +73,14 @@ def get_public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, De
             yield from get_public(node.body, f"{prefix}{node.name}.")
 
 
-@each_module
+@each_module_and_benchmark
 def test_module_is_short(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
 
     assert lines <= MOST_LINES_OF_A_MODULE, f"{name_path(path)} has {lines} lines; split it"
 
 
-@each_module
+@each_module_and_benchmark
 def test_functions_are_short(path: Path) -> None:
     lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in get_functions(path)}
 

@@ -1,4 +1,4 @@
-"""Who takes part: this package, the floor beneath it, and clients of the same kind for other services."""
+"""Who takes part: this package, the floor beneath it, and clients of the same kind."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ PEERS = (
     "sentry_metrics",
 )
 ALL = (OURS, FLOOR, *PEERS)
+# They take part in one axis each, which knows how; they are where the peers are.
+GUESTS = ("django_htmx", "cors_headers", "pydantic")
 
 
 class Contestant(Protocol):
