@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
-from django_topsort.events import Entity, InteractionObject, Page, Placement
 from django_topsort.exceptions import InvalidEvent
+
+if TYPE_CHECKING:
+    from django_topsort.events import Entity, InteractionObject, Page, Placement
 
 
 class EventFields(TypedDict, total=False):
@@ -61,8 +63,8 @@ EVENT_FIELDS = frozenset(EventFields.__annotations__)
 PLACEMENT_FIELDS = frozenset(PlacementFields.__annotations__)
 IMPRESSION_FIELDS = frozenset(InteractionFields.__annotations__)
 CLICK_FIELDS = frozenset(ClickFields.__annotations__)
-# What the products of a page differ in, or have in common without a look at anything else.
-PLAIN_FIELDS = frozenset({"resolved_bid_id", "position", "page", "page_size", "search_query"})
+# Of these, what the products of a page differ in, or have in common as plain numbers.
+PLAIN_FIELDS = frozenset({"resolved_bid_id", "position", "page", "page_size"})
 
 
 def check_names(fields: Mapping[str, object], known: frozenset[str]) -> None:

@@ -142,33 +142,29 @@ def part_placement(
     collector: Collector, fields: dict[str, Any]
 ) -> tuple[dict[str, Any] | Placement, dict[str, Any]]:
     """Return what is said of the placement, its fields or all of it, and the rest of ``fields``."""
-    said: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
-    for name, value in fields.items():
-        if name not in PLACEMENT_FIELDS:
-            rest[name] = value
-        # A variable that a template lacks comes as an empty text.
-        elif value is not None and value != "":
-            said[name] = value
+    own = {name: value for name, value in fields.items() if name in PLACEMENT_FIELDS}
+    rest = {name: value for name, value in fields.items() if name not in own}
     if "placement" in rest:
-        if own := fields.keys() & PLACEMENT_FIELDS:
+        if own:
             rule = f"it takes the place of all of {', '.join(sorted(own))}; put them into it"
             raise InvalidEvent("placement", rest["placement"], rule)
         placement: Placement = rest["placement"]  # the event refuses what is none
         return placement, rest
-    if "product_id" in said or "category_ids" in said:
-        _read_placement_ids(collector, said)
+    said = read_placement(collector, own)
     return ({**collector.placement, **said} if collector.placement else said), rest
 
 
-def _read_placement_ids(collector: Collector, said: dict[str, Any]) -> None:
-    """Put ids as text in the place of products, numbers and UUIDs."""
+def read_placement(collector: Collector, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the placement's fields with ids as text, without those that say nothing."""
+    # A variable that a template lacks comes as an empty text.
+    said = {name: value for name, value in fields.items() if value is not None and value != ""}
     if "product_id" in said:
         field = "placement.product_id"
         said["product_id"] = read_product_id(collector, said["product_id"], field)
     if "category_ids" in said:
         field = "placement.category_ids"
         said["category_ids"] = read_ids(said["category_ids"], field, MAX_CATEGORIES)
+    return said
 
 
 def build_page(

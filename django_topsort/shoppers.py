@@ -183,7 +183,7 @@ def set_shopper_cookie(request: HttpRequest, response: HttpResponseBase, shopper
 # Its attributes are the same for all who get it within a second; Django takes as long for them as
 # eight impressions.
 @lru_cache(maxsize=8)
-def _build_cookie(
+def _build_cookie(  # noqa: PLR0917 - a key of the cache made of keywords takes twice as long
     second: int, name: str, age: Any, domain: Any, secure: Any, httponly: Any, samesite: Any
 ) -> Morsel[str]:
     response = HttpResponseBase()

@@ -34,7 +34,7 @@ from django_topsort.facts import (
     get_collector,
     is_ignored,
     is_unwanted,
-    part_placement,
+    read_placement,
 )
 from django_topsort.interactions import AnyInteraction, build_interaction
 from django_topsort.offloop import is_on_loop, run_off_loop
@@ -73,7 +73,7 @@ def track_impression(
     Raises InvalidEvent for wrong data while ``TOPSORT_STRICT`` holds.
     """
     try:
-        return _track_interaction(Impression, request, product, cast("dict[str, Any]", fields))
+        return _track_interaction(Impression, request, product, fields)  # type: ignore[arg-type]  # a cast() in vain takes as long as the lines around it
     except Exception as error:
         refuse("impressions", error, request)
         return None
@@ -84,7 +84,7 @@ def track_click(
 ) -> Click | None:
     """Report that the shopper clicked on ``product``; otherwise as ``track_impression``."""
     try:
-        return _track_interaction(Click, request, product, cast("dict[str, Any]", fields))
+        return _track_interaction(Click, request, product, fields)  # type: ignore[arg-type]
     except Exception as error:
         refuse("clicks", error, request)
         return None
@@ -207,9 +207,9 @@ def set_placement(request: HttpRequest, **fields: Unpack[PlacementFields]) -> No
     try:
         collector = get_collector(request)
         check_names(fields, PLACEMENT_FIELDS)
-        collector.placement = None
         # Ids are read at once: a list of them may be an iterator, which can be read once.
-        collector.placement, _ = part_placement(collector, cast("dict[str, Any]", fields))
+        collector.placement = read_placement(collector, cast("dict[str, Any]", fields))
+        collector.moulds = {}
     except Exception as error:
         refuse("placement", error, request)
 

@@ -26,7 +26,8 @@ class HandOver:
     def __init__(self, events: Iterable[Event]) -> None:
         self.events = tuple(events)
         by_kind: dict[str, Sequence[Event]] = {}
-        for event_class in dict.fromkeys(map(type, self.events)):
+        classes: dict[type[Event], None] = dict.fromkeys(map(type, self.events))
+        for event_class in classes:
             by_kind[event_class.kind] = [one for one in self.events if type(one) is event_class]
         self.parts = {kind: (some, measure(some)) for kind, some in by_kind.items()}
 
