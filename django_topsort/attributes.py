@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING, Any, Unpack
 import msgspec
 from django.utils.safestring import SafeString, mark_safe
 
+from django_topsort.arguments import EVENT_FIELDS, IMPRESSION_FIELDS, check_names
 from django_topsort.bids import sign_bid
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import refuse
 from django_topsort.events import Impression, Placement
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import (
-    EVENT_FIELDS,
-    IMPRESSION_FIELDS,
     build_entity,
-    check_names,
-    gather_placement,
     get_collector,
     get_request_shopper,
+    part_placement,
 )
 from django_topsort.pages import is_told, keep_for_one
 from django_topsort.visits import join_path
@@ -34,8 +32,8 @@ from django_topsort.visits import join_path
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from django_topsort.arguments import InteractionFields
     from django_topsort.collector import Collector
-    from django_topsort.facts import InteractionFields
 
 INHERIT = "inherit"
 # The rest of an event is said by the browser, or by the request with which it comes.
@@ -98,7 +96,7 @@ def build_attrs(
             return _nothing  # an auction that nobody has won, or a fallback, which must not count
         if not _read_entity(collector, product, given):
             return _nothing
-        component = _read_placement(collector, given)
+        given, component = _read_placement(collector, given)
         if "event_page" in given:
             given["page"] = given.pop("event_page")
         event = Impression(**UNSAID, **given)
@@ -132,18 +130,20 @@ def _read_entity(collector: Collector, product: object, fields: dict[str, Any]) 
     return fields["entity"] is not None
 
 
-def _read_placement(collector: Collector, fields: dict[str, Any]) -> str | None:
-    """Put the placement into ``fields``; return the component, None where the path has been said.
+def _read_placement(
+    collector: Collector, fields: dict[str, Any]
+) -> tuple[dict[str, Any], str | None]:
+    """Return ``fields`` with their placement in one, and its component or None.
 
-    Otherwise the browser says the path, for which "/" stands until then.
+    None where the path has been said. Otherwise the browser says the path, for which "/" stands
+    until then.
     """
-    said = gather_placement(collector, fields)
+    said, rest = part_placement(collector, fields)
     if not isinstance(said, dict):
-        fields["placement"] = said
-        return None
+        return rest, None
     path, component = said.pop("path", None), said.pop("component", None)
-    fields["placement"] = Placement(path=join_path(path or "/", component), **said)
-    return None if path else f"{component or ''}".strip("/")
+    rest["placement"] = Placement(path=join_path(path or "/", component), **said)
+    return rest, None if path else f"{component or ''}".strip("/")
 
 
 def _write_names(request: HttpRequest, collector: Collector, event: Impression) -> list[str]:

@@ -29,10 +29,10 @@ class Collector:
 
     ``deliver`` takes what is handed over, and may be replaced until then. ``found`` caches what
     doors and makers look up once a request; ``placement`` is what the template has set for its
-    impressions and clicks.
+    impressions and clicks, and ``moulds`` the first of each shape that were made with it.
     """
 
-    __slots__ = ("_events", "_ids", "deliver", "found", "is_closed", "placement")
+    __slots__ = ("_events", "_ids", "deliver", "found", "is_closed", "moulds", "placement")
 
     def __init__(self, deliver: Callable[[list[Event]], None], *, closed: bool = False) -> None:
         self.deliver = deliver
@@ -41,6 +41,7 @@ class Collector:
         self._ids: IdSequence | None = None
         self.found: dict[str, Any] = {}
         self.placement: dict[str, Any] | None = None
+        self.moulds: dict[tuple[object, ...], Any] = {}
 
     def __len__(self) -> int:
         return len(self._events)

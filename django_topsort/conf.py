@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+from typing import Any, NoReturn
 
 from django.conf import settings
-from django.utils.functional import empty
 from django.utils.module_loading import import_string
 
 from django_topsort.exceptions import TopsortConfigurationError, describe
-
-if TYPE_CHECKING:
-    from typing import Self
-
-T = TypeVar("T")
+from django_topsort.setting import Setting
 
 DOTTED_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 BACKEND_KEYS = ("default", "impressions", "clicks", "purchases", "pageviews", "overflow")
@@ -36,34 +31,6 @@ class Secret(str):
     def __reduce__(self) -> NoReturn:
         message = "a secret is not pickled; make a new client where it is needed"
         raise TypeError(message)
-
-
-_lazy: Any = settings  # the types of `settings` differ from project to project
-
-
-class Setting(Generic[T]):
-    """One setting, as a descriptor that reads it at each use."""
-
-    name: str
-
-    def __init__(self, default: T, doc: str) -> None:
-        self.default = default
-        self.__doc__ = doc
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> T: ...
-    def __get__(self, instance: object | None, owner: type) -> Self | T:
-        if instance is None:
-            return self
-        # What `settings` wraps, because `settings` itself takes 5 us to say that a name is not set.
-        source = _lazy._wrapped
-        value: T = getattr(_lazy if source is empty else source, self.name, self.default)
-        return value
 
 
 Hook = Callable[..., Any] | str | None

@@ -216,7 +216,7 @@ def flushing(timeout: float = 5.0) -> Iterator[None]:
 
 def _route(events: Sequence[Event]) -> list[tuple[BaseEventBackend, Sequence[Event]]]:
     backends = topsort_settings.TOPSORT_BACKENDS
-    if not any(kind in backends for kind in EVENT_KINDS):
+    if backends.keys().isdisjoint(EVENT_KINDS):
         return [(get_backend(), events)]
     by_path: dict[str, list[Event]] = {}
     for event in events:

@@ -117,7 +117,7 @@ class Interaction(BaseEvent, frozen=True, kw_only=True):
     external_vendor_id: str | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        BaseEvent.__post_init__(self)  # and not super(), which takes as long as what is called
         bid, entity, placement = self.resolved_bid_id, self.entity, self.placement
         if bid is None:
             if entity is None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from django.utils.functional import Promise
 
+from django_topsort.arguments import PLACEMENT_FIELDS
 from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
 from django_topsort.delivery import deliver_safely
-from django_topsort.events import Entity, Event, InteractionObject, Page, Placement, Purchase
+from django_topsort.events import Entity, Event, Page, Placement, Purchase
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.fields import MAX_CATEGORIES, MAX_ITEMS
 from django_topsort.loading import loading
@@ -28,62 +28,12 @@ if TYPE_CHECKING:
     from django_topsort.shoppers import Shopper
 
 
-class EventFields(TypedDict, total=False):
-    """What any event may be given; what is absent comes from the request and the settings."""
-
-    id: str
-    occurred_at: datetime
-    opaque_user_id: str
-    device_type: str
-    channel: str
-
-
-class PlacementFields(TypedDict, total=False):
-    """Where on a page: the fields of Placement, and ``component``, which is added to the path."""
-
-    path: str
-    component: str
-    position: int
-    page: int
-    page_size: int
-    product_id: object
-    category_ids: object
-    search_query: str
-
-
-class InteractionFields(EventFields, PlacementFields, total=False):
-    """What an impression or a click may be given.
-
-    ``placement`` stands for all the placement's fields. ``entity_type`` is ``"vendor"`` where the
-    first argument is one. ``event_page`` is the event's Page; ``page`` is the placement's number.
-    """
-
-    resolved_bid_id: str | None
-    entity: Entity
-    entity_type: str
-    placement: Placement
-    event_page: Page
-    object: InteractionObject
-    additional_attribution: Entity
-    external_campaign_id: str
-    external_vendor_id: str
-
-
-class ClickFields(InteractionFields, total=False):
-    """What a click may be given: that of an impression, and ``click_type``."""
-
-    click_type: str
-
-
-EVENT_FIELDS = frozenset(EventFields.__annotations__)
-PLACEMENT_FIELDS = frozenset(PlacementFields.__annotations__)
-IMPRESSION_FIELDS = frozenset(InteractionFields.__annotations__)
-CLICK_FIELDS = frozenset(ClickFields.__annotations__)
 EVENT_CLASSES = frozenset(get_args(Event))
 REQUEST_RULE = (
     "it must be the request, without which nobody knows the shopper; a template's context has it by"
     " the context processor 'django.template.context_processors.request'"
 )
+SHARED_FACTS = 3  # the shopper, the device and the channel
 PRODUCT_RULE = "it must be a product that has an id, or that id"
 NO_BID_RULE = f"{PRODUCT_RULE}, where there is no resolved_bid_id"
 
@@ -139,14 +89,6 @@ def is_unwanted(event: Event, request: HttpRequest | None, collector: Collector 
     return is_refusal(request)
 
 
-def check_names(fields: Mapping[str, object], known: frozenset[str]) -> None:
-    """Raise InvalidEvent for a name that is not ``known``, such as a misspelled one."""
-    if not fields.keys() <= known:
-        name = min(fields.keys() - known)
-        rule = f"there is no such argument; there are {', '.join(sorted(known))}"
-        raise InvalidEvent(name, fields[name], rule)
-
-
 def build_entity(collector: Collector, product: object, entity_type: str) -> Entity | None:
     """Return what an organic event is about, or None for a product that Topsort does not know.
 
@@ -186,30 +128,35 @@ def read_product_id(
 
 def build_placement(
     request: HttpRequest, collector: Collector, fields: dict[str, Any]
-) -> Placement:
-    """Return the placement: the call's own fields, over those that the template has set.
+) -> tuple[Placement, dict[str, Any]]:
+    """Return the placement, the call's own fields over those of the template, and other ``fields``.
 
-    What it uses is taken out of ``fields``. Raises InvalidEvent for wrong data.
+    Raises InvalidEvent for wrong data.
     """
-    said = gather_placement(collector, fields)
+    said, rest = part_placement(collector, fields)
     if not isinstance(said, dict):
-        return said
-    path = said.pop("path", None) or get_request_path(request, collector)
-    return Placement(path=join_path(path, said.pop("component", None)), **said)
+        return said, rest
+    if not said.get("path"):
+        said["path"] = get_request_path(request, collector)
+    if "component" in said:
+        said["path"] = join_path(said["path"], said.pop("component"))
+    return Placement(**said), rest
 
 
-def gather_placement(collector: Collector, fields: dict[str, Any]) -> dict[str, Any] | Placement:
-    """Return what is said of the placement, as ``build_placement`` does: its fields, or all."""
-    own = {name: fields.pop(name) for name in [*fields] if name in PLACEMENT_FIELDS}
-    if "placement" in fields:
+def part_placement(
+    collector: Collector, fields: dict[str, Any]
+) -> tuple[dict[str, Any] | Placement, dict[str, Any]]:
+    """Return what is said of the placement, its fields or all of it, and the rest of ``fields``."""
+    own = {name: value for name, value in fields.items() if name in PLACEMENT_FIELDS}
+    rest = {name: value for name, value in fields.items() if name not in own}
+    if "placement" in rest:
         if own:
             rule = f"it takes the place of all of {', '.join(sorted(own))}; put them into it"
-            raise InvalidEvent("placement", fields["placement"], rule)
-        placement: Placement = fields["placement"]  # the event refuses what is none
-        return placement
-    if own:
-        own = read_placement(collector, own)
-    return {**collector.placement, **own} if collector.placement else own
+            raise InvalidEvent("placement", rest["placement"], rule)
+        placement: Placement = rest["placement"]  # the event refuses what is none
+        return placement, rest
+    said = read_placement(collector, own)
+    return ({**collector.placement, **said} if collector.placement else said), rest
 
 
 def read_placement(collector: Collector, fields: dict[str, Any]) -> dict[str, Any]:
@@ -249,20 +196,29 @@ def build_facts(
     request: HttpRequest, collector: Collector, fields: dict[str, Any]
 ) -> dict[str, Any]:
     """Return ``fields`` with what every event needs and the caller has not given."""
-    found = collector.found
-    if "id" not in fields:
-        fields["id"] = collector.build_id()
+    shared: dict[str, Any] | None = collector.found.get("facts")
+    if shared is None:
+        shared = _find_facts(request, collector, fields)
+    facts = shared | fields
+    if "id" not in facts:
+        facts["id"] = collector.build_id()
+    return facts
+
+
+def _find_facts(
+    request: HttpRequest, collector: Collector, fields: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what all events of a request share, but for what ``fields`` have of it."""
+    facts: dict[str, Any] = {}
     if "opaque_user_id" not in fields:
-        fields["opaque_user_id"] = get_request_shopper(request, collector).opaque_user_id
+        facts["opaque_user_id"] = get_request_shopper(request, collector).opaque_user_id
     if "device_type" not in fields:
-        if "device_type" not in found:
-            found["device_type"] = get_device_type(request)
-        fields["device_type"] = found["device_type"]
+        facts["device_type"] = get_device_type(request)
     if "channel" not in fields:
-        if "channel" not in found:
-            found["channel"] = topsort_settings.TOPSORT_CHANNEL
-        fields["channel"] = found["channel"]
-    return fields
+        facts["channel"] = topsort_settings.TOPSORT_CHANNEL
+    if len(facts) == SHARED_FACTS:
+        collector.found["facts"] = facts
+    return facts
 
 
 def get_request_path(request: HttpRequest, collector: Collector) -> str:

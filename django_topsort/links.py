@@ -8,15 +8,16 @@ import msgspec
 
 from django_topsort.clicks import TARGET_RULE, is_safe_target, sign_click
 from django_topsort.delivery import refuse
+from django_topsort.events import Click
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import get_collector, is_ignored
+from django_topsort.interactions import build_interaction
 from django_topsort.pages import get_click_prefix, keep_for_one
-from django_topsort.tracking import build_click
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from django_topsort.facts import ClickFields
+    from django_topsort.arguments import ClickFields
 
 # What the request in which the click happens says, and not the page that had the link.
 REQUEST_FIELDS = {"id": "-", "opaque_user_id": "-", "device_type": None}
@@ -43,7 +44,7 @@ def build_click_url(
             raise InvalidEvent("target", text, TARGET_RULE)
         if is_ignored(request, collector):
             return text
-        click = build_click(request, collector, product, {**fields, **REQUEST_FIELDS})
+        click = build_interaction(Click, request, collector, product, {**fields, **REQUEST_FIELDS})
         if click is None:
             return text
         if click.resolved_bid_id is not None:

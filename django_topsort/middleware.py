@@ -123,7 +123,11 @@ def keep_private(response: HttpResponseBase) -> None:
 
     As the first middleware it sets the cookie after Django's own caching has looked for one.
     """
-    said = response.headers.get("Cache-Control", "").lower().split(",")
+    header = response.headers.get("Cache-Control")
+    if header is None:
+        response.headers["Cache-Control"] = "private"
+        return
+    said = header.lower().split(",")
     if not {"private", "no-store"} & {part.partition("=")[0].strip() for part in said}:
         patch_cache_control(response, private=True)
 

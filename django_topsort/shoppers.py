@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import inspect
 import re
+import time
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID
 
 from django.core import signing
+from django.http.response import HttpResponseBase
 
 from django_topsort.conf import topsort_settings
 from django_topsort.exceptions import InvalidEvent, InvalidToken, TopsortConfigurationError
@@ -20,7 +23,9 @@ from django_topsort.fields import get_exact_text
 from django_topsort.ids import build_id
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponseBase
+    from http.cookies import Morsel
+
+    from django.http import HttpRequest
 
 MAX_SHOPPER_ID = 64  # characters, because Topsort's link-users endpoint takes no more
 SHOPPER_ID = re.compile(r"[A-Za-z0-9._~+/=:-]{1,64}", re.ASCII)
@@ -161,19 +166,34 @@ def set_shopper_cookie(request: HttpRequest, response: HttpResponseBase, shopper
     """
     name = topsort_settings.TOPSORT_COOKIE_NAME
     secure = topsort_settings.TOPSORT_COOKIE_SECURE
-    try:
-        response.set_cookie(
-            name,
-            shopper.opaque_user_id,
-            max_age=topsort_settings.TOPSORT_COOKIE_AGE,
-            path="/",  # or each directory of the shop would get an id of its own
-            domain=topsort_settings.TOPSORT_COOKIE_DOMAIN,
-            secure=request.is_secure() if secure is None else secure,
-            httponly=topsort_settings.TOPSORT_COOKIE_HTTPONLY,
-            samesite=topsort_settings.TOPSORT_COOKIE_SAMESITE,  # type: ignore[arg-type]  # see checks
-        )
-    except Exception:
-        response.cookies.pop(name, None)  # Django sets the value before it looks at the rest
-        raise
+    cookie = _build_cookie(
+        int(time.time()),
+        name,
+        topsort_settings.TOPSORT_COOKIE_AGE,
+        topsort_settings.TOPSORT_COOKIE_DOMAIN,
+        request.is_secure() if secure is None else secure,
+        topsort_settings.TOPSORT_COOKIE_HTTPONLY,
+        topsort_settings.TOPSORT_COOKIE_SAMESITE,
+    ).copy()
     # Python puts a value with "/" or "=" in quotes, which it takes off again and scripts do not.
-    response.cookies[name].set(name, shopper.opaque_user_id, shopper.opaque_user_id)
+    cookie.set(name, shopper.opaque_user_id, shopper.opaque_user_id)
+    response.cookies[name] = cookie
+
+
+# Its attributes are the same for all who get it within a second; Django takes as long for them as
+# eight impressions.
+@lru_cache(maxsize=8)
+def _build_cookie(  # noqa: PLR0917 - a key of the cache made of keywords takes twice as long
+    second: int, name: str, age: Any, domain: Any, secure: Any, httponly: Any, samesite: Any
+) -> Morsel[str]:
+    response = HttpResponseBase()
+    response.set_cookie(
+        name,
+        max_age=age,
+        path="/",  # or each directory of the shop would get an id of its own
+        domain=domain,
+        secure=secure,
+        httponly=httponly,
+        samesite=samesite,
+    )
+    return response.cookies[name]

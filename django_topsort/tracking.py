@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from django_topsort.arguments import EVENT_FIELDS, PLACEMENT_FIELDS, check_names
 from django_topsort.delivery import deliver_safely, log_safely, refuse
 from django_topsort.events import Click, Event, Impression, PageView, Purchase
-from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import (
-    CLICK_FIELDS,
-    EVENT_FIELDS,
-    IMPRESSION_FIELDS,
-    PLACEMENT_FIELDS,
-    build_entity,
     build_facts,
     build_page,
-    build_placement,
     check_event,
-    check_names,
     get_collector,
     is_ignored,
     is_unwanted,
     read_placement,
 )
+from django_topsort.interactions import AnyInteraction, build_interaction
 from django_topsort.loading import loading
 from django_topsort.offloop import is_on_loop, run_off_loop
 from django_topsort.reporting import Reporter
@@ -38,15 +32,13 @@ from django_topsort.signals import event_recorded
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from django_topsort.arguments import (
+        ClickFields,
+        EventFields,
+        InteractionFields,
+        PlacementFields,
+    )
     from django_topsort.collector import Collector
-    from django_topsort.facts import ClickFields, EventFields, InteractionFields, PlacementFields
-
-AnyInteraction = TypeVar("AnyInteraction", Impression, Click)
-
-ARGUMENTS: dict[type[Impression | Click], frozenset[str]] = {
-    Impression: IMPRESSION_FIELDS,
-    Click: CLICK_FIELDS,
-}
 
 _reporter = Reporter(None)
 
@@ -63,7 +55,7 @@ def track_impression(
     Raises InvalidEvent for wrong data while ``TOPSORT_STRICT`` holds.
     """
     try:
-        return _track_interaction(Impression, request, product, cast("dict[str, Any]", fields))
+        return _track_interaction(Impression, request, product, fields)  # type: ignore[arg-type]  # a cast() in vain takes as long as the lines around it
     except Exception as error:
         refuse("impressions", error, request)
         return None
@@ -74,7 +66,7 @@ def track_click(
 ) -> Click | None:
     """Report that the shopper clicked on ``product``; otherwise as ``track_impression``."""
     try:
-        return _track_interaction(Click, request, product, cast("dict[str, Any]", fields))
+        return _track_interaction(Click, request, product, fields)  # type: ignore[arg-type]
     except Exception as error:
         refuse("clicks", error, request)
         return None
@@ -172,18 +164,9 @@ def set_placement(request: HttpRequest, **fields: Unpack[PlacementFields]) -> No
         check_names(fields, PLACEMENT_FIELDS)
         # Ids are read at once: a list of them may be an iterator, which can be read once.
         collector.placement = read_placement(collector, cast("dict[str, Any]", fields))
+        collector.moulds = {}
     except Exception as error:
         refuse("placement", error, request)
-
-
-def build_click(
-    request: HttpRequest, collector: Collector, product: object, fields: dict[str, Any]
-) -> Click | None:
-    """Return the click that ``track_click`` would record, or None for an unknown product.
-
-    Raises InvalidEvent for wrong data.
-    """
-    return _build_interaction(Click, request, collector, product, fields)
 
 
 def _track_interaction(
@@ -192,35 +175,10 @@ def _track_interaction(
     collector = get_collector(request)
     if is_ignored(request, collector):
         return None
-    event = _build_interaction(event_class, request, collector, product, fields)
+    event = build_interaction(event_class, request, collector, product, fields)
     if event is not None:
         _record(event, request, collector)
     return event
-
-
-def _build_interaction(
-    event_class: type[AnyInteraction],
-    request: HttpRequest,
-    collector: Collector,
-    product: object,
-    fields: dict[str, Any],
-) -> AnyInteraction | None:
-    check_names(fields, ARGUMENTS[event_class])
-    bid_id = fields["resolved_bid_id"] = fields.get("resolved_bid_id") or None
-    entity_type = fields.pop("entity_type", "product")
-    if bid_id is None and fields.get("entity") is None:
-        if product is None:
-            raise InvalidEvent(
-                "product", None, "it must be given where there is no resolved_bid_id"
-            )
-        # Beside a bid Topsort disregards the entity, so it is left out.
-        fields["entity"] = build_entity(collector, product, entity_type)
-        if fields["entity"] is None:
-            return None
-    fields["placement"] = build_placement(request, collector, fields)
-    if "event_page" in fields:
-        fields["page"] = fields.pop("event_page")
-    return event_class(**build_facts(request, collector, fields))
 
 
 def _record(event: Event, request: HttpRequest | None, collector: Collector | None) -> None:

@@ -17,12 +17,12 @@ from django_topsort.conf import (
     BACKEND_KEYS,
     SETTINGS,
     Secret,
-    Setting,
     TopsortSettings,
     topsort_settings,
 )
 from django_topsort.events import EVENT_KINDS
 from django_topsort.exceptions import TopsortConfigurationError
+from django_topsort.setting import Setting
 
 KEY = "TSE_the-key-of-these-tests"
 HERE = __name__

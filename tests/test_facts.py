@@ -13,18 +13,17 @@ from django.test import RequestFactory, override_settings
 from django.utils.functional import lazystr
 from django.utils.safestring import mark_safe
 
-from django_topsort.backends.locmem import outbox
-from django_topsort.collector import Collector
-from django_topsort.events import Entity, Placement
-from django_topsort.exceptions import InvalidEvent
-from django_topsort.facts import (
+from django_topsort.arguments import (
     CLICK_FIELDS,
     EVENT_FIELDS,
     IMPRESSION_FIELDS,
     PLACEMENT_FIELDS,
-    get_collector,
-    get_request_shopper,
 )
+from django_topsort.backends.locmem import outbox
+from django_topsort.collector import Collector
+from django_topsort.events import Entity, Placement
+from django_topsort.exceptions import InvalidEvent
+from django_topsort.facts import get_collector, get_request_shopper
 from django_topsort.tracking import set_placement, track_impression, track_pageview
 from tests.shop.models import Product
 

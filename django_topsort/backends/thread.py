@@ -24,7 +24,27 @@ _loading = Loading()  # of the threads that post: no request waits while they im
 
 
 def get_options() -> SenderOptions:
-    """Return the settings of this backend."""
+    """Return the settings of this backend.
+
+    It is asked at each hand-over, and settings hardly ever change.
+    """
+    global _known  # noqa: PLW0603 - of the process, as the settings are
+    raw = (
+        topsort_settings.TOPSORT_QUEUE_SIZE,
+        topsort_settings.TOPSORT_QUEUE_BYTES,
+        topsort_settings.TOPSORT_FLUSH_INTERVAL,
+        topsort_settings.TOPSORT_CONNECTIONS,
+        topsort_settings.TOPSORT_SHUTDOWN_TIMEOUT,
+    )
+    known, options = _known
+    if raw != known:
+        options = _read_options()
+        if {*map(type, raw)} <= {int, float}:  # what is no number is said again
+            _known = raw, options
+    return options
+
+
+def _read_options() -> SenderOptions:
     return SenderOptions(
         queue_size=int(read_number("TOPSORT_QUEUE_SIZE", 1)),
         queue_bytes=int(read_number("TOPSORT_QUEUE_BYTES", 1)),
@@ -68,6 +88,9 @@ def post_link(link: UserLink, /) -> None:
         from django_topsort.userlinks import encode_link
 
     connections.post_link(encode_link(link))
+
+
+_known: tuple[tuple[float, ...], SenderOptions] = (), SenderOptions()
 
 
 class EventBackend(BaseEventBackend):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from django_topsort.sending.sizes import estimate_size
+from django_topsort.sending.sizes import measure
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
@@ -25,10 +25,11 @@ class HandOver:
 
     def __init__(self, events: Iterable[Event]) -> None:
         self.events = tuple(events)
-        by_kind: dict[str, list[Event]] = {}
-        for event in self.events:
-            by_kind.setdefault(event.kind, []).append(event)
-        self.parts = {kind: (some, sum(map(estimate_size, some))) for kind, some in by_kind.items()}
+        by_kind: dict[str, Sequence[Event]] = {}
+        classes: dict[type[Event], None] = dict.fromkeys(map(type, self.events))
+        for event_class in classes:
+            by_kind[event_class.kind] = [one for one in self.events if type(one) is event_class]
+        self.parts = {kind: (some, measure(some)) for kind, some in by_kind.items()}
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events)

@@ -16,7 +16,7 @@ from django_topsort.batches import MAX_PER_KIND
 from django_topsort.events import EVENT_KINDS
 from django_topsort.sending.handover import HandOver
 from django_topsort.sending.lane import Lane
-from django_topsort.sending.sizes import estimate_size
+from django_topsort.sending.sizes import measure
 from django_topsort.wire import EventsRequest, build_request
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class EventQueue:
         for kind in EVENT_KINDS:
             some = getattr(batch, kind)
             if some:
-                room[kind] = len(some), sum(map(estimate_size, some))
+                room[kind] = len(some), measure(some)
                 self._counts[kind] += room[kind][0]
                 self._sizes[kind] += room[kind][1]
         return Job(batch, room, attempts, first_failure, due)

@@ -6,7 +6,7 @@ import pytest
 
 from django_topsort.sending.backlog import Backlog
 from django_topsort.sending.handover import Aside, HandOver
-from django_topsort.sending.sizes import estimate_size
+from django_topsort.sending.sizes import measure
 from django_topsort.sending.wiring import SenderOptions
 from tests.sending.engine import Clock, build_event, build_events, get_ids
 
@@ -34,7 +34,7 @@ def test_hand_over_is_sorted_and_measured() -> None:
         "clicks": ["c-1"],
         "purchases": ["purchases-0", "purchases-1"],
     }
-    assert handed.parts["impressions"][1] == sum(map(estimate_size, events[:3]))
+    assert handed.parts["impressions"][1] == measure(events[:3])
 
 
 def test_what_is_put_aside_is_queued_in_order() -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from random import Random
 
 import pytest
+from msgspec.structs import force_setattr
 
 from django_topsort.events import (
     EVENT_KINDS,
@@ -25,7 +26,7 @@ from django_topsort.events import (
 from django_topsort.sending.handover import HandOver
 from django_topsort.sending.lane import Lane
 from django_topsort.sending.queue import PURCHASE_BYTES, PURCHASE_PLACES, EventQueue
-from django_topsort.sending.sizes import estimate_size
+from django_topsort.sending.sizes import UNWRITABLE_BYTES, measure
 from django_topsort.wire import encode_event
 from tests.sending.engine import USER, build_event, build_events, get_ids
 
@@ -241,9 +242,9 @@ def test_queue_that_is_full_of_what_is_posted_sheds_no_more() -> None:
 
 def test_queue_is_bounded_in_bytes() -> None:
     queue = EventQueue()
-    one = estimate_size(build_event())
-    assert put(queue, build_events(10), size=10 * one) == []
-    assert put(queue, build_events(1, prefix="new"), size=10 * one) == ["impressions-0"]
+    room = measure(build_events(10))
+    assert put(queue, build_events(10), size=room) == []
+    assert put(queue, build_events(1, prefix="new"), size=room) == ["impressions-0"]
 
 
 def test_as_many_go_as_are_too_many_however_they_came() -> None:
@@ -267,10 +268,10 @@ def test_no_more_bytes_go_than_are_too_many(room: int) -> None:
     for number in range(30):
         put(queue, build_events(number, "impressions", f"{number}"), size=room)
     kept = queue.take(0.0, 1000)
-    size = 0 if kept is None else sum(map(estimate_size, kept.batch))
+    size = 0 if kept is None else measure(list(kept.batch))
 
     assert size <= room
-    assert size + estimate_size(build_event()) > room or size == 0
+    assert size + measure([build_event()]) > room or size == 0
 
 
 def test_full_queue_makes_room_at_once() -> None:
@@ -291,7 +292,7 @@ def test_purchases_have_bytes_of_their_own() -> None:
     queue = EventQueue()
     item = PurchaseItem(product_id="shoe", unit_price=Decimal(1))
     big = Purchase(id="big", opaque_user_id=USER, items=(item,) * 5000)
-    count = PURCHASE_BYTES // estimate_size(big)
+    count = PURCHASE_BYTES // measure([big])
 
     assert put(queue, [big] * count, size=1000) == []
     assert put(queue, [big] * 2, size=1000) == ["big", "big"]
@@ -329,7 +330,7 @@ def test_places_and_bytes_are_all_free_in_the_end(seed: int) -> None:
     assert set(gone) == known
     assert len(queue) == 0
     assert fill(queue) == 20
-    assert put(queue, build_events(3), size=3 * estimate_size(build_event())) == []
+    assert put(queue, build_events(3), size=measure(build_events(3))) == []
 
 
 def test_take_all_frees_everything() -> None:
@@ -403,7 +404,15 @@ def test_lane_whose_put_was_interrupted_gives_its_events_back(most: int) -> None
     ],
     ids=lambda event: event.kind,
 )
-def test_size_is_estimated_to_about_half(event: Event) -> None:
-    size = len(encode_event(event))
+def test_size_is_that_of_the_json_with_its_comma(event: Event) -> None:
+    size = len(encode_event(event)) + 1
 
-    assert size / 2 <= estimate_size(event) <= max(size * 2, 450)
+    assert measure([event]) == size
+    assert measure([event] * 3) == 3 * size
+
+
+def test_what_cannot_be_written_takes_room_all_the_same() -> None:
+    spoilt = build_event()
+    force_setattr(spoilt, "id", object())
+
+    assert measure([spoilt, build_event()]) == UNWRITABLE_BYTES + measure([build_event()])

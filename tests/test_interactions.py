@@ -1,0 +1,138 @@
+"""Events that are made like an earlier one of their request are what they would be alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.http import HttpRequest
+from django.test import RequestFactory
+from django.utils.functional import lazystr
+from django.utils.safestring import mark_safe
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import asdict
+
+from django_topsort.backends.locmem import outbox
+from django_topsort.events import Click, Impression, Placement
+from django_topsort.exceptions import InvalidEvent
+from django_topsort.tracking import set_placement, track_click, track_impression
+
+Track = Callable[..., Any]
+
+# What a template may hand over, in each place and left out; much of it is wrong.
+NUMBERS = [1, 24, 0, -1, True, "3", "", None, 2.0, 2**70]
+BIDS = ["bid-1", "bid-2", "größe", "", None, 5, mark_safe("bid-3"), lazystr("bid-4"), "b" * 3000]
+PRODUCTS = [None, "shoe-1", 7, "", object()]
+OTHERS: list[dict[str, Any]] = [
+    {},
+    {},
+    {},
+    {"component": "carousel"},
+    {"path": "/else/"},
+    {"search_query": "red"},
+    {"opaque_user_id": "somebody"},
+    {"id": "an-id"},
+    {"channel": "instore"},
+    {"entity_type": "vendor"},
+    {"external_campaign_id": "campaign"},
+    {"placement": Placement(path="/own/")},
+    {"misspelled": 1},
+]
+
+
+@st.composite
+def build_call(draw: st.DrawFn) -> tuple[Track, object, dict[str, Any]]:
+    fields: dict[str, Any] = {}
+    if draw(st.booleans()):
+        fields["resolved_bid_id"] = draw(st.sampled_from(BIDS))
+    for name in ("position", "page", "page_size"):
+        if draw(st.booleans()):
+            fields[name] = draw(st.sampled_from(NUMBERS))
+    fields |= draw(st.sampled_from(OTHERS))
+    track: Track = draw(st.sampled_from([track_impression, track_click]))
+    return track, draw(st.sampled_from(PRODUCTS)), fields
+
+
+@pytest.fixture
+def request_() -> HttpRequest:
+    return build_request()
+
+
+def build_request() -> HttpRequest:
+    factory = RequestFactory(headers={"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140"})
+    factory.cookies["tsuid"] = "0190d8f2-0000-7000-8000-000000000000"
+    return factory.get("/shoes/")
+
+
+def say(request: HttpRequest, call: tuple[Track, object, dict[str, Any]]) -> object:
+    """Return what a call makes: an event less what differs each time, None, or what it refuses."""
+    track, product, fields = call
+    try:
+        event: Impression | Click | None = track(request, product, **fields)
+    except InvalidEvent as error:
+        return error.field, error.rule
+    if event is None:
+        return None
+    said = asdict(event)
+    assert datetime.now(UTC) - said.pop("occurred_at") < timedelta(minutes=1)
+    if "id" not in fields:
+        assert len(said.pop("id")) == 36
+    return type(event), said
+
+
+@given(calls=st.lists(build_call(), min_size=2, max_size=6), placement=st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_event_is_the_same_whatever_came_before_it(
+    calls: list[tuple[Track, object, dict[str, Any]]], placement: bool
+) -> None:
+    request = build_request()
+    if placement:
+        set_placement(request, component="top", page=2)
+
+    for call in calls:
+        alone = build_request()
+        if placement:
+            set_placement(alone, component="top", page=2)
+        assert say(request, call) == say(alone, call)
+    outbox.clear()
+
+
+def test_each_event_has_its_own_id_and_time(request_: HttpRequest) -> None:
+    events = [track_impression(request_, resolved_bid_id="bid", position=1) for _ in range(5)]
+
+    ids = [event.id for event in events if event]
+    times = [event.occurred_at for event in events if event]
+    assert len(set(ids)) == 5
+    assert times == sorted(times)
+    assert outbox == events
+
+
+def test_later_event_leaves_the_earlier_ones_as_they_were(request_: HttpRequest) -> None:
+    first = track_impression(request_, resolved_bid_id="bid-1", position=1)
+    second = track_impression(request_, "shoe-2", position=2)
+    third = track_impression(request_, resolved_bid_id="bid-3", position=3)
+
+    for event, bid, shoe, position in (
+        (first, "bid-1", None, 1),
+        (second, None, "shoe-2", 2),
+        (third, "bid-3", None, 3),
+    ):
+        assert event is not None
+        assert event.resolved_bid_id == bid
+        assert (event.entity and event.entity.id) == shoe
+        assert event.placement == Placement(path="/shoes/", position=position)
+
+
+def test_placement_that_is_set_holds_for_the_next_of_the_same_shape(request_: HttpRequest) -> None:
+    def track() -> Placement | None:
+        event = track_impression(request_, resolved_bid_id="bid", position=1)
+        return event.placement if event else None
+
+    assert track() == Placement(path="/shoes/", position=1)
+    set_placement(request_, component="carousel", page_size=12)
+    assert track() == Placement(path="/shoes/carousel", position=1, page_size=12)
+    set_placement(request_)
+    assert track() == Placement(path="/shoes/", position=1)
