@@ -52,7 +52,7 @@ def build_call(draw: st.DrawFn) -> tuple[Track, object, dict[str, Any]]:
         if draw(st.booleans()):
             fields[name] = draw(st.sampled_from(NUMBERS))
     fields |= draw(st.sampled_from(OTHERS))
-    track: Track = draw(st.sampled_from([track_impression, track_click]))
+    track: Track = draw(st.sampled_from((track_impression, track_click)))  # type: ignore[assignment]
     return track, draw(st.sampled_from(PRODUCTS)), fields
 
 
