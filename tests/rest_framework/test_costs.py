@@ -5,9 +5,7 @@ The bounds are a little above what it takes on Python 3.11, which counts the mos
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +26,7 @@ from tests.browser.sending import (
     build_sponsored,
     encode,
 )
+from tests.counting import count_calls
 from tests.test_traffic import ReportingCache, use_cache
 
 PAGE = 24
@@ -67,22 +66,9 @@ def build_post(build: Build, number: int) -> HttpRequest:
 
 def post(taker: Any, build: Build, number: int) -> int:
     """Post so many impressions; return how many functions were called for it."""
-    request = build_post(build, number)
-    calls = 0
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    # Whoever profiles the tests goes on afterwards.
-    earlier = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        response = taker(request)
-    finally:
-        sys.setprofile(earlier)
+    calls, response = count_calls(taker, build_post(build, number))
     assert response.status_code == 204
-    return calls
+    return calls.total()
 
 
 def count_each(taker: Any, build: Build) -> float:
