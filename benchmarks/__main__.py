@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import axes, contestants
+from benchmarks import ROOT, axes, contestants
 from benchmarks.axes import load
-from benchmarks.running import ROOT, Bench
-from benchmarks.tables import build_head, build_table, clean
+from benchmarks.running import Bench
+from benchmarks.tables import build_head, build_table, clean, fill_in
 
 if TYPE_CHECKING:
     from benchmarks.axes import Axis, Row
@@ -53,7 +53,12 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, default=PEERS, help="the Python of the peers")
     parser.add_argument("--only", nargs="+", choices=axes.ALL, default=axes.ALL, metavar="AXIS")
     parser.add_argument("--contestants", nargs="+", metavar="NAME", help="default: all of an axis")
-    parser.add_argument("--output", type=Path, help="a file to write the Markdown to, as well")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="a file to write the Markdown to, as well; of a page with marks, as docs/benchmarks.md"
+        " has them, only what is between them",
+    )
     options = parser.parse_args()
     known = {*contestants.ALL, *(name for axis in options.only for name in load(axis).CONTESTANTS)}
     if unknown := set(options.contestants or ()) - known:
@@ -63,10 +68,11 @@ def read_options() -> argparse.Namespace:
 
 @dataclass
 class Run:
-    """One run: what is asked for, and what has been seen so far."""
+    """One run: what is asked for, and what has been seen and written so far."""
 
     options: argparse.Namespace
     took: list[str] = field(default_factory=list)
+    written: str = ""
     has_failed: bool = False
 
     def __post_init__(self) -> None:
@@ -76,17 +82,17 @@ class Run:
         self.has_peers = peers.is_file()
         if not self.has_peers:
             say(f"there is no {peers}: measured without the peers")
-        if self.options.output is not None:
-            self.options.output.write_text("", encoding="utf-8")
+        output: Path | None = self.options.output
+        self.page = output.read_text(encoding="utf-8") if output and output.is_file() else ""
 
     def write(self, *lines: str) -> None:
-        """Print Markdown, and append it to the file, so that a run that is broken off has some."""
+        """Print Markdown, and write it to the file, so that a run that is broken off has some."""
         text = "\n".join([*lines, ""])
         sys.stdout.write(text)
         sys.stdout.flush()
+        self.written += text
         if self.options.output is not None:
-            with self.options.output.open("a", encoding="utf-8") as file:
-                file.write(text)
+            self.options.output.write_text(fill_in(self.page, self.written), encoding="utf-8")
 
     def describe(self) -> str:
         """Return the head: the machine, the environments and their versions."""

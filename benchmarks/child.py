@@ -17,8 +17,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from benchmarks.contestants import Contestant, load
+from benchmarks.contestants.impressions import PAGE_SIZE
 
-PAGE = 24  # events of a page
+PAGE = PAGE_SIZE  # events of a page
 WARMING = 10.0  # seconds that the first page may take to be delivered
 PARENTS = 10  # events that a process records before it forks
 
@@ -56,7 +57,7 @@ def record_page(client: Contestant, bids: list[str]) -> None:
 
 
 def run_pages(contestant: str, url: str, events: str, pause: str, timeout: str) -> None:
-    """Record page after page with a pause after each, flush, and say what it took."""
+    """Record page after page with a pause after each, and flush; say when it began, and its CPU."""
     client = begin(contestant, url)
     seconds = float(pause)
     pages = list(cut(int(events)))
@@ -66,9 +67,8 @@ def run_pages(contestant: str, url: str, events: str, pause: str, timeout: str) 
         record_page(client, bids)
         if seconds:
             time.sleep(seconds)
-    recorded = time.monotonic()
     client.flush(float(timeout))
-    say(first=first, recorded=recorded, flushed=time.monotonic())
+    say(first=first)
     sys.stdin.readline()
     # Now all of it has arrived, or nothing more will.
     say(cpu=time.process_time() - cpu)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.contestants.impressions import AGENT
+
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 APPS = ("django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions")
 MIDDLEWARE = (
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -72,7 +73,7 @@ def build_request(
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": "192.0.2.1",
         "HTTP_HOST": "shop.example",
-        "HTTP_USER_AGENT": FIREFOX,
+        "HTTP_USER_AGENT": AGENT,
         "HTTP_ACCEPT": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
         "HTTP_ACCEPT_LANGUAGE": "en-US,en;q=0.5",
         "HTTP_COOKIE": f"tsuid={shopper}; sessionid=k3v9x0m2q8w7e6r5t4y3u2i1o0p9a8s7",

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks import ROOT
 from benchmarks.contestants import GUESTS, PEERS
 from benchmarks.sink import Sink
 
-ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 180.0  # seconds that a process may take, where its axis does not say less
 
 

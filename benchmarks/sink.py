@@ -8,11 +8,10 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks import ROOT
 
 
 @dataclass(frozen=True)

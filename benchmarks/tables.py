@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Rounds = Mapping[str, Sequence["Row"]]  # the rows of each contestant, one for each round
 LONGEST = 100  # characters of a text in a table
+BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"  # around the tables of a page
 
 
 def build_table(axis: Axis, rounds: Rounds) -> str:
@@ -140,7 +141,7 @@ def judge(goal: Goal, rounds: Rounds) -> str:
 
 def build_head(facts: Mapping[str, str], versions: Mapping[str, Mapping[str, str]]) -> str:
     """Return the beginning: ``facts`` about the run, and the versions in each environment."""
-    lines = ["# Side by side with the peers", ""]
+    lines = ["## The run", ""]
     lines += [f"- {name}: {fact}" for name, fact in facts.items()]
     lines += [
         f"- {environment}: {', '.join(f'{name} {number}' for name, number in found.items())}"
@@ -148,3 +149,10 @@ def build_head(facts: Mapping[str, str], versions: Mapping[str, Mapping[str, str
     ]
     lines += ["", "Figures are min / median / max over the rounds, or one where all are the same."]
     return "\n".join([*lines, ""])
+
+
+def fill_in(page: str, tables: str) -> str:
+    """Return ``page`` with ``tables`` between its two marks; ``tables`` alone where it has none."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}\n\n{tables.strip()}\n\n{end}{after}" if end else tables

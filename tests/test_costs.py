@@ -1,8 +1,8 @@
 """What an event costs, counted and not timed: calls of functions, requests, and memory.
 
-A figure of ``MOST`` is about a tenth above the most that is counted on Python 3.11 to 3.13. Whoever
-makes something cheaper lowers it; whoever has to raise it says why. What the endpoint takes to which
-browsers post is in tests/rest_framework/test_costs.py.
+A figure of ``MOST`` is about a tenth above the most that is counted on Python 3.11 to 3.13.
+Whoever makes something cheaper lowers it; whoever has to raise it says why. What the endpoint takes
+to which browsers post is in tests/rest_framework/test_costs.py.
 """
 
 from __future__ import annotations
@@ -55,15 +55,13 @@ MOST: dict[str, float] = {
     "requests: 1,000 impressions": 21,
     # The struct, its placement, the texts of its id and its bid, and its share of the hand-over.
     "bytes: event that waits": 440,
-    # With the garbage collection off: a page of 24 is freed when it is over. A cycle that holds its
-    # events would be 75 blocks or more.
+    # With the garbage collection off: a page of 24 is freed when it is over. A cycle through its
+    # request would leave 30, one through its events more than 75.
     "blocks: left by a page": 5,
 }
 PAGE = 24
 TAGS = ("topsort_impression", "empty_impression")
-TAG = (
-    "{%% load topsort empty %%}{%% for bid in bids %%}{%% %s resolved_bid_id=bid %%}{%% endfor %%}"
-)
+LOOP = "{%% load topsort empty %%}{%% for bid in bids %%}{%% %s %%}{%% endfor %%}"
 
 View = Callable[[HttpRequest], HttpResponse]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import sys
 
+from benchmarks.child import cut, record_page
 from benchmarks.contestants import load
-from benchmarks.contestants.impressions import PAGE_SIZE
 from benchmarks.sink import Sink
 
 
@@ -18,11 +18,8 @@ def main(name: str, events: int = 1000) -> None:
     contestant = load(name)
     with Sink() as sink:
         contestant.start(sink.url)
-        for start in range(0, events, PAGE_SIZE):
-            contestant.begin_page()
-            for number in range(start, min(start + PAGE_SIZE, events)):
-                contestant.record(f"bid-{number}", number - start + 1)
-            contestant.end_page()
+        for bids in cut(events):
+            record_page(contestant, bids)
         contestant.flush(30)
         taken = sink.take()
     print(

@@ -1,4 +1,4 @@
-"""What every contestant records: one sponsored impression with its placement."""
+"""What every contestant records, one impression with its placement, and what several need for it."""
 
 from __future__ import annotations
 

@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.running import ROOT, Bench, Failed, TimedOut
+from benchmarks import ROOT
+from benchmarks.running import Bench, Failed, TimedOut
+from benchmarks.tables import BEGIN, END
 
 OPTIONS = ("--quick", "--rounds", "1", "--only", "requests", "--contestants", "topsort", "floor")
 
 
-def test_command_prints_a_table(tmp_path: Path) -> None:
+def test_command_prints_a_table_and_renews_those_of_a_page(tmp_path: Path) -> None:
     output = tmp_path / "figures.md"
+    output.write_text(
+        f"# Figures\n\n{BEGIN}\n\nof last year\n\n{END}\n\nSo much.\n", encoding="utf-8"
+    )
     missing = tmp_path / "no-peers"
     command = [sys.executable, "-m", "benchmarks", *OPTIONS]
     done = subprocess.run(
@@ -28,7 +33,9 @@ def test_command_prints_a_table(tmp_path: Path) -> None:
     )
 
     assert f"there is no {missing}: measured without the peers" in done.stderr
-    assert output.read_text(encoding="utf-8") == done.stdout
+    assert output.read_text(encoding="utf-8") == (
+        f"# Figures\n\n{BEGIN}\n\n{done.stdout.strip()}\n\n{END}\n\nSo much.\n"
+    )
     assert re.search(r"^- ours: Python 3\.\d+\.\S+, Django \d", done.stdout, re.MULTILINE)
     rows = dict(re.findall(r"^\| (\S+) \| ([^|]+) \|", done.stdout, re.MULTILINE))
     assert rows == {"**topsort**": "20", "floor": "20"}  # 1,000 events, 50 a request

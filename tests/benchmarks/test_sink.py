@@ -14,16 +14,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
-from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from benchmarks import ROOT
 from benchmarks.bodies import read_body
 from benchmarks.contestants import ALL, PEERS, load
 from benchmarks.sink import Sink
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 

@@ -8,7 +8,16 @@ from typing import Any, cast
 import pytest
 
 from benchmarks.axes import Axis, Goal, Row
-from benchmarks.tables import build_head, build_table, format_cell, format_number, judge
+from benchmarks.tables import (
+    BEGIN,
+    END,
+    build_head,
+    build_table,
+    fill_in,
+    format_cell,
+    format_number,
+    judge,
+)
 
 FASTER = Goal("rate", times=4.0, is_more_better=True, clean=("lost",))
 CHEAPER = Goal("cpu", times=4.0)
@@ -140,3 +149,14 @@ def test_head_says_what_was_measured_with_what() -> None:
         "- ours: Python 3.11.7, Django 5.2.19",
         "- peers: posthog 7.91",
     ]
+
+
+@pytest.mark.parametrize("page", ["", "# Figures\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\n"])
+def test_file_without_both_marks_has_the_tables_alone(page: str) -> None:
+    assert fill_in(page, "## A burst\n") == "## A burst\n"
+
+
+def test_page_keeps_what_is_around_its_marks_and_can_be_renewed() -> None:
+    page = fill_in(f"# Figures\n{BEGIN}\n{END}\nSo much.\n", "## Old\n")
+
+    assert fill_in(page, "## New\n") == f"# Figures\n{BEGIN}\n\n## New\n\n{END}\nSo much.\n"
