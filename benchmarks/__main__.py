@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from benchmarks import ROOT, axes, contestants
 from benchmarks.axes import load
 from benchmarks.running import Bench
-from benchmarks.tables import build_head, build_table, clean, fill_in
+from benchmarks.tables import build_head, build_table, clean, fill_in, format_cell
 
 if TYPE_CHECKING:
     from benchmarks.axes import Axis, Row
@@ -167,7 +167,7 @@ class Run:
             first, *others = axis.FIGURES
             row = {first: clean(f"failed: {error}"), **dict.fromkeys(others)}
             self.has_failed |= contestant == contestants.OURS
-        figures = ", ".join(f"{key} {value}" for key, value in row.items())
+        figures = ", ".join(f"{key} {format_cell([value])}" for key, value in row.items())
         say(f"{name}: {contestant}: {figures} ({time.monotonic() - begun:.1f} s)")
         return row
 

@@ -1,4 +1,4 @@
-"""What every contestant records, one impression with its placement, and what several need for it."""
+"""What every contestant records: one impression with its placement; and what several need."""
 
 from __future__ import annotations
 
