@@ -270,6 +270,8 @@ def test_page_leaves_little_to_the_garbage_collection(settings: Any, own_backend
         show(20)  # what is looked up and kept once
         return count_blocks(lambda: show(20))
 
-    more = count(TopsortMiddleware(build_view(PAGE))) - count(build_view(0))
+    page, plain = TopsortMiddleware(build_view(PAGE)), build_view(0)
+    # Of the process: a thread that an earlier test has left may come in between.
+    least = min(count(page) - count(plain) for _ in range(3))
 
-    check("blocks: left by a page", more / 20)
+    check("blocks: left by a page", least / 20)

@@ -18,7 +18,7 @@ import pytest
 import django_topsort
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ["django_topsort", "example_project", "requirements", "tests"]
+SHIPPED = ["benchmarks", "django_topsort", "docs", "example_project", "requirements", "tests"]
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.py[co]", "*.sqlite3", ".*_cache")
 
 SETTINGS = """
@@ -210,6 +210,7 @@ def test_sdist_holds_the_tests_and_no_account_name(dist: Path) -> None:
 
     assert {"CHANGELOG.md", "Makefile", "requirements/dev.txt", "tests/settings.py"} <= inside
     assert {"example_project/manage.py", "tests/packaging/test_wheel.py"} <= inside
+    assert {"benchmarks/child.py", "docs/benchmarks.md"} <= inside
     assert {member.uname for member in members} <= {"root", ""}
 
 
