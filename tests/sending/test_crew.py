@@ -25,7 +25,10 @@ def clock() -> Clock:
 
 @pytest.fixture
 def crew(end: threading.Event, clock: Clock) -> Crew:
-    return Crew(lambda: bool(end.wait(20)) and None, clock)
+    def wait() -> None:
+        end.wait(20)
+
+    return Crew(wait, clock)
 
 
 def test_there_is_room_until_all_are_there(crew: Crew) -> None:
