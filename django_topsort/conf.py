@@ -62,7 +62,9 @@ class TopsortSettings:
     TOPSORT_FLUSH_INTERVAL = Setting[float](
         0.5, "Seconds that the thread backend waits for a batch to fill."
     )
-    TOPSORT_CONNECTIONS = Setting[int](8, "How many requests the thread backend has in flight.")
+    TOPSORT_CONNECTIONS = Setting[int](
+        32, "How many requests the thread backend has in flight at most, while Topsort is slow."
+    )
     TOPSORT_SHUTDOWN_TIMEOUT = Setting[float](
         5.0, "Seconds that a process which ends may spend on what is still queued."
     )

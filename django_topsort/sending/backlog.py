@@ -28,6 +28,10 @@ MAX_AGE = 300.0  # seconds since the first failure
 # seconds other batches show whether everything is refused.
 TRIES_IN_DOUBT = 3
 PROBE_EVENTS = 10  # of a kind, in the request that asks whether Topsort answers again
+# While answers come within these seconds, a few requests at a time send as much as many would, and
+# a page of many products does not open a connection for each fifty of them.
+SLOW_ANSWER = 0.01
+FEW_REQUESTS = 4
 PROBE_SECONDS = 10.0  # after which to look again whether a probe that is out has come back
 
 
@@ -46,6 +50,7 @@ class Backlog:
         self._queue = EventQueue()
         self._circuit = Circuit(rand)
         self._refusals = Refusals()
+        self._last_answer = 0.0  # the seconds that it took
 
     def __len__(self) -> int:
         """How many events wait."""
@@ -88,7 +93,10 @@ class Backlog:
         if delay is None:
             return None
         pause = self._circuit.get_delay(now)
-        return max(delay, PROBE_SECONDS if pause is None else pause)
+        delay = max(delay, PROBE_SECONDS if pause is None else pause)
+        if not delay and len(self.in_flight) >= FEW_REQUESTS and not self._is_slow(now):
+            return SLOW_ANSWER  # then those that are out tell whether it needs more
+        return delay
 
     def get_oldest(self) -> float | None:
         """Return since when the oldest event waits, by the clock; None where nothing does.
@@ -114,6 +122,7 @@ class Backlog:
         What was rejected without proof that it is the event's own fault moves to what waits.
         """
         now = self._clock()
+        self._last_answer = now - job.started
         was_open = self._circuit.is_open
         is_refused = bool(outcome.rejected) and not outcome.delivered
         self._refusals.weigh(
@@ -141,6 +150,11 @@ class Backlog:
         left = [event for job in self.in_flight.values() for event in job.batch]
         self.in_flight.clear()
         return left + self._queue.take_all()
+
+    def _is_slow(self, now: float) -> bool:
+        """Whether answers take so long that more requests at a time would send more."""
+        first = min((job.started for job in [*self.in_flight.values()]), default=now)
+        return max(self._last_answer, now - first) > SLOW_ANSWER
 
     def _is_worn(self, job: Job, now: float) -> bool:
         """Whether a job that came back has been tried enough."""

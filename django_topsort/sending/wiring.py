@@ -54,7 +54,7 @@ class SenderOptions(Struct, frozen=True):
     queue_size: int = 50_000
     queue_bytes: int = 32 * 1024 * 1024
     flush_interval: float = 0.5
-    connections: int = 8
+    connections: int = 32
     shutdown_timeout: float = 5.0
     idle_seconds: float = 10.0
 

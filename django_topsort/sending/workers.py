@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from django_topsort.lineage import lineage
 from django_topsort.sending.backlog import Backlog
+from django_topsort.sending.crew import Crew
 from django_topsort.sending.farewells import Farewells
 from django_topsort.sending.handover import Aside, HandOver
 from django_topsort.sending.posting import Outcome, post_batch
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from django_topsort.sending.queue import Job
     from django_topsort.sending.wiring import SenderOptions, Wiring
 
-STARTING_SECONDS = 1.0  # after which a thread that has not begun will not
 # Of the time that a process which ends has: what is for this, and of that what is kept for the
 # overflow. Links of users and the outbox's relay end in the rest.
 PART_OF_EXIT = 0.85
@@ -39,7 +39,7 @@ class Workers:
         self._backlog = Backlog(wiring.clock, wiring.rand)
         self._aside = Aside()
         self._farewells = Farewells(wiring, self._turn, self._backlog)
-        self._threads: dict[threading.Thread, float] = {}  # with when they were made
+        self._crew = Crew(self._work, wiring.clock)
         self._idle = 0
         self._flushing = 0
         self._is_closed = False
@@ -71,7 +71,7 @@ class Workers:
             worker = None
             with self._turn.lock:
                 self._flushing -= 1
-                if len(self._backlog) and not self._threads:
+                if len(self._backlog) and not self._crew:
                     worker = self._wake_worker(options)  # this thread stood in for one
             self._start(worker)
             self._attend()
@@ -123,7 +123,7 @@ class Workers:
         return (
             ident in self._backlog.in_flight
             or self._farewells.is_by(ident)
-            or threading.current_thread() in self._threads
+            or threading.current_thread() in self._crew
         )
 
     def _attend(self) -> None:
@@ -163,20 +163,9 @@ class Workers:
         """Wake a waiting thread; return a new one to be started where none waits."""
         if self._idle:
             self._turn.work.notify()
-        elif self._count_threads() < options.connections:
-            worker = threading.Thread(target=self._work, name="django-topsort", daemon=True)
-            self._threads[worker] = self._wiring.clock()
-            return worker
+        elif self._crew.has_room(options.connections):
+            return self._crew.hire()
         return None
-
-    def _count_threads(self) -> int:
-        """Return how many threads work, less those that are gone without a word."""
-        now = self._wiring.clock()
-        for thread, made in list(self._threads.items()):
-            is_starting = thread.ident is None and now - made < STARTING_SECONDS
-            if not (is_starting or thread.is_alive()):
-                del self._threads[thread]
-        return len(self._threads)
 
     def _start(self, worker: threading.Thread | None) -> None:
         if worker is not None:
@@ -185,7 +174,7 @@ class Workers:
             except RuntimeError:
                 # No more threads, or the interpreter is ending. The events wait for the next ones.
                 with self._turn.lock:
-                    self._threads.pop(worker, None)
+                    self._crew.dismiss(worker)
 
     def _work(self) -> None:
         try:
@@ -202,7 +191,7 @@ class Workers:
             self._settle(job, Outcome(waiting=list(job.batch)))
         options = self._wiring.options()
         with self._turn.lock:
-            self._threads.pop(threading.current_thread(), None)
+            self._crew.dismiss(threading.current_thread())
             # Where it failed at having nothing, another would likewise, and the next after it.
             is_lasting = job is None and isinstance(error, Exception)
             is_over = is_lasting or self._is_closed or self.is_empty
@@ -243,7 +232,7 @@ class Workers:
                     break
                 if not self._wait(delay, options.idle_seconds, deadline):
                     # Out of the count under the lock: the next put() must not rely on this thread.
-                    self._threads.pop(threading.current_thread(), None)
+                    self._crew.dismiss(threading.current_thread())
                     return None
         self._start(worker)
         return job
@@ -284,7 +273,7 @@ class Workers:
                 is_busy = bool(self._backlog.in_flight) or self._farewells.is_speaking
                 if now >= deadline or (not is_busy and now + delay > deadline):
                     return False  # Topsort will not be asked again before the time is up
-                has_workers = self._count_threads() > 0
+                has_workers = self._crew.count() > 0
                 if has_workers:
                     self._turn.settled.wait(min(deadline - now, 1.0))
             if not has_workers and not self._work_once(deadline):

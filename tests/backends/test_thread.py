@@ -92,6 +92,7 @@ def test_events_of_several_calls_share_a_request(
 def test_thousand_impressions_use_21_requests_and_8_connections_at_most(
     api: FakeApi, backend: thread.EventBackend, settings: Any
 ) -> None:
+    settings.TOPSORT_CONNECTIONS = 8
     settings.TOPSORT_FLUSH_INTERVAL = 60.0
     events = build_events(1000)
     for start in range(0, 1000, 24):
@@ -103,15 +104,17 @@ def test_thousand_impressions_use_21_requests_and_8_connections_at_most(
     assert len(api.impressions) == 1000
 
 
-def test_eight_requests_are_in_flight_with_a_slow_api(
-    api: FakeApi, backend: thread.EventBackend
+@pytest.mark.parametrize("connections", [8, 32])
+def test_as_many_requests_are_in_flight_as_may_be_with_a_slow_api(
+    api: FakeApi, backend: thread.EventBackend, settings: Any, connections: int
 ) -> None:
+    settings.TOPSORT_CONNECTIONS = connections
     with api.hang() as fault:
-        backend.send_events(build_events(600))
-        fault.wait_for_hit(8, PATIENCE)
-        assert len({request.connection for request in api.requests}) == 8
+        backend.send_events(build_events(2000))
+        fault.wait_for_hit(connections, PATIENCE)
+        assert len({request.connection for request in api.requests}) == connections
     assert backend.flush(PATIENCE)
-    assert len(api.impressions) == 600
+    assert len(api.impressions) == 2000
 
 
 def test_one_connection_serves_many_requests(

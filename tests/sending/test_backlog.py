@@ -14,9 +14,11 @@ from django_topsort.exceptions import (
     RateLimited,
 )
 from django_topsort.sending.backlog import (
+    FEW_REQUESTS,
     MAX_AGE,
     MIN_ATTEMPTS,
     PROBE_SECONDS,
+    SLOW_ANSWER,
     TRIES_IN_DOUBT,
     Backlog,
 )
@@ -467,3 +469,40 @@ def test_take_all_returns_what_waits_and_what_is_on_its_way(backlog: Backlog) ->
 
     assert len(backlog.take_all()) == 120
     assert backlog.is_empty
+
+
+def test_few_requests_are_out_while_answers_come_at_once(backlog: Backlog) -> None:
+    put(backlog, 1000)
+    for owner in range(FEW_REQUESTS):
+        assert backlog.get_delay(INTERVAL) == 0
+        take(backlog, owner)
+
+    assert backlog.get_delay(INTERVAL) == SLOW_ANSWER
+    end(backlog, backlog.in_flight[0], Outcome(requests=1), 0)
+    assert backlog.get_delay(INTERVAL) == 0
+
+
+def test_answer_that_does_not_come_lets_all_others_out(backlog: Backlog, clock: Clock) -> None:
+    put(backlog, 1000)
+    for owner in range(FEW_REQUESTS):
+        take(backlog, owner)
+        clock.now += SLOW_ANSWER / 2
+
+    for owner in range(FEW_REQUESTS, 10):
+        assert backlog.get_delay(INTERVAL) == 0
+        take(backlog, owner)
+
+
+def test_slow_answer_lets_all_others_out_until_one_comes_at_once(
+    backlog: Backlog, clock: Clock
+) -> None:
+    put(backlog, 1000)
+    slow = take(backlog, 0)
+    clock.now += 3 * SLOW_ANSWER
+    end(backlog, slow, Outcome(delivered=list(slow.batch), requests=1), 0)
+    for owner in range(10):
+        assert backlog.get_delay(INTERVAL) == 0
+        take(backlog, owner)
+
+    end(backlog, backlog.in_flight[9], Outcome(requests=1), 9)
+    assert backlog.get_delay(INTERVAL) == SLOW_ANSWER

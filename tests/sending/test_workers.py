@@ -21,9 +21,10 @@ from django_topsort.exceptions import (
     RateLimited,
     ServerUnavailable,
 )
+from django_topsort.sending.crew import STARTING_SECONDS
 from django_topsort.sending.farewells import MAX_UNSAID
 from django_topsort.sending.wiring import SenderOptions
-from django_topsort.sending.workers import STARTING_SECONDS, Workers
+from django_topsort.sending.workers import Workers
 from tests.sending.engine import (
     PATIENCE,
     Api,
