@@ -47,7 +47,7 @@ MOST: dict[str, float] = {
     "calls: page of 24": 1320,
     # The engine's part of that, from a page of one kind: it is measured and queued, the bounds of
     # the queue are looked at, and whether a thread should wake.
-    "calls: hand-over of 24": 80,
+    "calls: hand-over of 24": 74,
     # Of 1,000 in batches of 50, until they are counted as delivered: a fiftieth of what a request
     # takes, which is nearly all of Requests, urllib3 and http.client.
     "calls: event posted": 18.3,
