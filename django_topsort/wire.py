@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from django_topsort.events import (
-    EVENT_KINDS,
     Click,
     Event,
     Impression,
@@ -45,20 +45,18 @@ class EventsRequest(Part, frozen=True, kw_only=True):
             events = getattr(self, kind)
             if not isinstance(events, list | tuple):
                 raise InvalidEvent(kind, events, f"it must be a list of {event_class.__name__}s")
-            for event in events:
-                if type(event) is not event_class:
-                    rule = f"it must be an instance of {event_class.__name__} itself"
-                    raise InvalidEvent(kind, event, rule)
+            if not {*map(type, events)} <= {event_class}:
+                other = next(event for event in events if type(event) is not event_class)
+                rule = f"it must be an instance of {event_class.__name__} itself"
+                raise InvalidEvent(kind, other, rule)
             force_setattr(self, kind, tuple(events))
 
+    # The sender asks for both again and again, so that what goes over the events is not ours.
     def __iter__(self) -> Iterator[Event]:
-        yield from self.impressions
-        yield from self.clicks
-        yield from self.purchases
-        yield from self.pageviews
+        return chain(self.impressions, self.clicks, self.purchases, self.pageviews)
 
     def __len__(self) -> int:
-        return sum(len(getattr(self, kind)) for kind in EVENT_KINDS)
+        return len(self.impressions) + len(self.clicks) + len(self.purchases) + len(self.pageviews)
 
 
 # Made when something is read: a process that only sends need not learn each field's type.
