@@ -69,7 +69,7 @@ class EventsConnection:
     debuglevel = 0  # http.client's debugging prints heads, with the key in them
     deadline: Deadline
     sock: Any
-    head: Head | None = None
+    head: Any = None  # the Head of the requests, once one has been sent
     _headers: Mapping[str, str]
     _rest = b""
     _begun: Begun | None = None
@@ -179,6 +179,15 @@ class EventsPool:
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
+    def close(self) -> None:
+        """Close the connection, whoever may still hold the pool, such as a traceback's frames.
+
+        One that is in use stays open: this may be called by a signal's handler.
+        """
+        connection = self._pop()
+        if connection is not None:
+            connection.close()
+
     def urlopen(self, **options: Any) -> Any:
         """Send a request and return its answer. Raises what urllib3's pool raises."""
         connection = self._take_kept(options["headers"])
@@ -201,14 +210,17 @@ class EventsPool:
         """Return the connection that is kept, or None where the request must go the long way."""
         if urllib3_logger.isEnabledFor(logging.DEBUG):
             return None
-        try:
-            connection = self._pool.pool.get_nowait()
-        except queue.Empty:
-            return None
-        if connection is not None and connection.can_begin(headers):
+        connection = self._pop()
+        if connection is None or connection.can_begin(headers):
             return connection
         self._keep(connection)
         return None
+
+    def _pop(self) -> Any:
+        try:
+            return self._pool.pool.get_nowait()
+        except queue.Empty:
+            return None
 
     def _keep(self, connection: Any) -> None:
         try:

@@ -39,8 +39,10 @@ class EventsAdapter(HTTPAdapter):
 
     def drop(self) -> None:
         """Close the connection; the next request opens another."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
         self.poolmanager.clear()
-        self._pool = None
 
     def get_connection_with_tls_context(
         self, request: Any, verify: Any, proxies: Any = None, cert: Any = None

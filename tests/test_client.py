@@ -10,11 +10,10 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from django_topsort.exceptions import (
 )
 from django_topsort.testing import FakeApi, Fault
 from tests.scripts import run_script
+from tests.sockets import read_request, serve
 
 TESTS = Path(__file__).resolve().parent
 KEY = "TSE_canary-5c1f0"
@@ -63,41 +63,6 @@ def get_error(client: TopsortClient, body: bytes = BODY, limit: float | None = N
     with pytest.raises(ApiError) as raised:
         client.post_events(body, limit)
     return raised.value
-
-
-@contextmanager
-def serve(talk: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Run ``talk`` on each connection to a free port; yield the address as a URL."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def accept() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection, suppress(OSError):
-                    talk(connection)
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """Return a whole request, b"" when the connection has ended."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = connection.recv(65536)
-        if not piece:
-            return b""
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-    assert len(body) == size  # it came with the head
-    return data
 
 
 # What goes out
