@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from urllib3.connectionpool import log as urllib3_log
+
 from django_topsort.timed import Begun, Deadline, TimedResponse
 
 READ_SIZE = 4096  # bytes read at first; no more than the buffer of a reader holds
@@ -28,9 +30,6 @@ PLAIN = re.compile(
     rb"\r\n",
     re.IGNORECASE,
 )
-
-# It writes a line for each request, when it is told to.
-urllib3_logger = logging.getLogger("urllib3.connectionpool")
 
 
 class SecretBytes(bytes):
@@ -208,8 +207,8 @@ class EventsPool:
 
     def _take_kept(self, headers: Mapping[str, str]) -> Any:
         """Return the connection that is kept, or None where the request must go the long way."""
-        if urllib3_logger.isEnabledFor(logging.DEBUG):
-            return None
+        if urllib3_log.isEnabledFor(logging.DEBUG):
+            return None  # urllib3 writes a line for each request, when it is told to
         connection = self._pop()
         if connection is None or connection.can_begin(headers):
             return connection
