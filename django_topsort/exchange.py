@@ -95,7 +95,7 @@ class EventsConnection:
         Where it was not, ``request`` and ``getresponse`` go on with what has been begun here. The
         timeouts are in seconds.
         """
-        begun = self._begun = Begun()
+        begun = self._begun = Begun(body)
         try:
             self.sock.settimeout(connect)
             self.sock.sendall(self.head.write(body))
@@ -119,13 +119,9 @@ class EventsConnection:
             self.head is not None
             and self.head.fits(headers)
             and isinstance(self.sock, socket.socket)
+            and self._begun is None
             and self.is_connected
         )
-
-    def abandon(self) -> None:
-        """Close the connection if nobody has gone on with what was begun on it."""
-        if self._begun is not None:
-            self.close()
 
     def request(
         self,
@@ -136,6 +132,8 @@ class EventsConnection:
         **options: Any,
     ) -> None:
         """Send a request: head and body at once, which is one system call and one packet less."""
+        if self._begun is not None and self._begun.body is not body:
+            self.close()  # what comes is not the answer to this request; it opens a connection
         self._headers = headers
         self._rest = body
         super().request(method, url, body=None, headers=headers, **options)  # type: ignore[misc]
@@ -202,8 +200,6 @@ class EventsPool:
         except BaseException:
             connection.close()
             raise
-        finally:
-            connection.abandon()
 
     def _take_kept(self, headers: Mapping[str, str]) -> Any:
         """Return the connection that is kept, or None where the request must go the long way."""

@@ -48,9 +48,11 @@ class Deadline:
 class Begun:
     """How far a request has come: what was read of its answer, or the error that came instead."""
 
-    is_sent = False
-    error: OSError | None = None
-    read = b""
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.is_sent = False
+        self.read = b""
+        self.error: OSError | None = None
 
     def check_sending(self) -> None:
         """Raise the error that came when the request was sent, if one did."""
