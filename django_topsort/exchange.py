@@ -141,9 +141,12 @@ class EventsConnection:
     def send(self, data: bytes) -> None:
         """Send the head, and the body with it."""
         rest, self._rest = self._rest, b""
-        if self._begun is not None:
-            self._begun.check_sending()
+        begun = self._begun
+        if begun is not None and begun.is_sent:
             return
+        if begun is not None:
+            self._begun = None  # there may be an answer none the less, of which nothing was read
+            begun.check()
         self.head = Head(data, self._headers)
         super().send(data + rest)  # type: ignore[misc]
 

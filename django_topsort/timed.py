@@ -54,18 +54,14 @@ class Begun:
         self.read = b""
         self.error: OSError | None = None
 
-    def check_sending(self) -> None:
-        """Raise the error that came when the request was sent, if one did."""
-        if not self.is_sent:
-            self._raise()
-
     def read_into(self, buffer: memoryview) -> int:
         """Hand over the bytes that were read. Raises the error that came when they were."""
-        self._raise()
+        self.check()
         buffer[: len(self.read)] = self.read
         return len(self.read)
 
-    def _raise(self) -> None:
+    def check(self) -> None:
+        """Raise the error that came, if one did."""
         # The error holds this frame, which would hold the error: neither would be freed in time.
         error, self.error = self.error, None
         try:

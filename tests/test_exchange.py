@@ -27,6 +27,7 @@ from django_topsort.exceptions import (
     ApiError,
     InvalidRequest,
     NoAnswer,
+    PayloadTooLarge,
     RateLimited,
     ServerUnavailable,
     UnexpectedAnswer,
@@ -381,6 +382,25 @@ def test_large_request_that_is_not_taken_is_tried_again(is_kept_open: bool) -> N
 
     kept[0].close()
     assert got > len(body)
+
+
+def test_answer_to_half_a_request_counts() -> None:
+    answered = 0
+
+    def talk(connection: socket.socket) -> None:
+        nonlocal answered
+        read_request(connection)
+        connection.sendall(NO_CONTENT)
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        answered += 1  # and closes it, with the rest unread
+
+    with serve(talk) as url, closing(TopsortClient(url, KEY, (2.0, 5.0))) as client:
+        client.post_events(BODY)
+        error = get_error(client, b"x" * 16_000_000)
+
+    assert isinstance(error, PayloadTooLarge)
+    assert answered == 1
 
 
 # Time and size
