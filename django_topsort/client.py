@@ -16,7 +16,8 @@ from django_topsort import __version__
 from django_topsort.answers import Body, check_answer
 from django_topsort.conf import Secret
 from django_topsort.exceptions import ApiError, NoAnswer, TlsFailed, TopsortConfigurationError
-from django_topsort.transport import EVENTS_PATH, Deadline, EventsAdapter
+from django_topsort.timed import Deadline
+from django_topsort.transport import EVENTS_PATH, EventsAdapter
 
 MAX_ANSWER = 64 * 1024  # bytes read of an answer's body
 MAX_IDLE = 30.0  # seconds after which a kept connection is likely gone at the other end
@@ -128,6 +129,7 @@ class TopsortClient:
             raise TopsortConfigurationError(message)
         # A plain dict costs less than the one of requests, which looks names up in any case.
         prepared.headers = dict(prepared.headers)  # type: ignore[assignment]
+        prepared._cookies = None  # type: ignore[attr-defined]  # a jar would be copied each time
         return prepared
 
     def _send(self, body: bytes, limit: float | None) -> tuple[int, Any, bytes | None] | ApiError:

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from django_topsort.exceptions import (
 )
 from django_topsort.testing import FakeApi, Fault
 from tests.scripts import run_script
+from tests.sockets import read_request, serve
 
 TESTS = Path(__file__).resolve().parent
 KEY = "TSE_canary-5c1f0"
@@ -63,41 +64,6 @@ def get_error(client: TopsortClient, body: bytes = BODY, limit: float | None = N
     with pytest.raises(ApiError) as raised:
         client.post_events(body, limit)
     return raised.value
-
-
-@contextmanager
-def serve(talk: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Run ``talk`` on each connection to a free port; yield the address as a URL."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def accept() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection, suppress(OSError):
-                    talk(connection)
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """Return a whole request, b"" when the connection has ended."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = connection.recv(65536)
-        if not piece:
-            return b""
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-    assert len(body) == size  # it came with the head
-    return data
 
 
 # What goes out
@@ -655,6 +621,74 @@ def test_trusted_certificate_is_taken_and_the_connection_kept(
         client.post_events(PAGEVIEW % 2)
 
     assert [request.endswith(PAGEVIEW % n) for n, request in enumerate(requests, 1)] == [True, True]
+
+
+@needs_openssl
+def test_kept_connection_with_tls_tells_answers_apart(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_content = b"HTTP/1.1 204 No Content\r\n\r\n"
+    bad = b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    scripts: list[list[list[bytes]]] = [
+        [[no_content], [no_content[:20], no_content[20:]], [bad], [bad[:60], bad[60:]], []],
+        [[no_content], [no_content, no_content]],
+        [[bad]],
+    ]
+    requests: list[int] = []
+    is_sent = threading.Event()
+
+    def talk(connection: ssl.SSLSocket) -> None:
+        number = 4 - len(scripts)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for records in scripts.pop(0):
+            assert read_request(connection)
+            requests.append(number)
+            for record in records:
+                connection.sendall(record)
+        is_sent.set()
+        assert connection.recv(65536) == b""  # it closes it, where more has come than an answer
+
+    monkeypatch.setattr(
+        "requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate.with_suffix(".crt"))
+    )
+    with serve_tls(certificate, talk) as url, closing(TopsortClient(url, KEY, 2.0)) as client:
+        client.post_events(BODY)
+        client.post_events(BODY)
+        assert isinstance(get_error(client), InvalidRequest)
+        assert isinstance(get_error(client), InvalidRequest)
+        assert "ReadTimeoutError" in get_error(client).message
+        is_sent.clear()
+        client.post_events(BODY)
+        client.post_events(BODY)
+        assert is_sent.wait(10)
+        assert isinstance(get_error(client), InvalidRequest)
+
+    assert requests == [1, 1, 1, 1, 1, 2, 2, 3]
+
+
+@needs_openssl
+def test_key_stands_in_no_frame_of_what_interrupts_a_request(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def talk(connection: ssl.SSLSocket) -> None:
+        while read_request(connection):
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    def interrupt(self: ssl.SSLSocket, data: object, flags: int = 0) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        "requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate.with_suffix(".crt"))
+    )
+    with serve_tls(certificate, talk) as url, closing(TopsortClient(url, KEY)) as client:
+        client.post_events(BODY)
+        with monkeypatch.context() as patch:
+            patch.setattr(ssl.SSLSocket, "send", interrupt)
+            with pytest.raises(KeyboardInterrupt) as raised:
+                client.post_events(BODY)
+        client.post_events(BODY)
+
+    assert find_key(raised.value) == []
 
 
 # What is left behind

@@ -89,7 +89,7 @@ TAGS_LOAD = {
     "attributes bids clicks links pages scripts templatetags templatetags.topsort",
 }
 PAGE_LOADS = {"programs"}
-DELIVERY_LOADS = {"answers backends.connections client transport"}
+DELIVERY_LOADS = {"answers backends.connections client exchange timed transport"}
 MOST_MODULES = 64  # of this package, at the start with all of the above but the delivery's
 # What others bring: msgspec, and what it tries. Requests comes with the first delivery.
 ROOTS = {"django_topsort", "msgspec", "__future__", "typing_extensions"}
