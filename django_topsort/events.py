@@ -59,6 +59,8 @@ __all__ = [
     "PurchaseItem",
 ]
 
+# Bound here and now: what a test's tool puts in the place of `datetime` is of a class of its own.
+read_clock = partial(datetime.now, UTC)
 _encode = json.Encoder(decimal_format="number").encode
 
 
@@ -75,9 +77,7 @@ class BaseEvent(Part, frozen=True, kw_only=True):
 
     opaque_user_id: str
     id: str = field(default_factory=build_id)
-    occurred_at: Annotated[datetime, Meta(tz=True)] = field(
-        default_factory=partial(datetime.now, UTC)
-    )
+    occurred_at: Annotated[datetime, Meta(tz=True)] = field(default_factory=read_clock)
     device_type: DeviceType | None = None
     channel: Channel | None = None
 

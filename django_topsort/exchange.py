@@ -87,7 +87,11 @@ class EventsConnection:
     def is_connected(self) -> bool:
         """Whether the connection is open, and nothing has come on it that nobody asked for."""
         # Once a request has been sent, what comes is its answer. urllib3 1 has no such property.
-        return self._begun is not None or getattr(super(), "is_connected", False)
+        if self._begun is None:
+            # What TLS has decrypted is no longer seen on the socket, where urllib3 looks.
+            pending = getattr(self.sock, "pending", None)
+            return getattr(super(), "is_connected", False) and not (pending and pending())
+        return True
 
     def begin(self, body: bytes, connect: float, read: float) -> bool:
         """Send a request, and return whether its answer was a 204 and nothing but that.

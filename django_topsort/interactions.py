@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import force_setattr
 
 from django_topsort.arguments import CLICK_FIELDS, IMPRESSION_FIELDS, PLAIN_FIELDS, check_names
-from django_topsort.events import Click, Impression
+from django_topsort.events import Click, Impression, read_clock
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.facts import build_entity, build_facts, build_placement
 from django_topsort.fields import MAX_INTEGER, MAX_TEXT
@@ -38,6 +37,8 @@ def build_interaction(
 
     Raises InvalidEvent for wrong data.
     """
+    # Before the placement is read: another thread may set one, and new moulds with it.
+    moulds = collector.moulds
     is_plain = fields.keys() <= PLAIN_FIELDS
     if not is_plain:
         check_names(fields, ARGUMENTS[event_class])
@@ -52,13 +53,13 @@ def build_interaction(
         if entity is None:
             return None
     mould: AnyInteraction | None
-    if is_plain and (mould := collector.moulds.get((event_class, *placed))) is not None:
+    if is_plain and (mould := moulds.get((event_class, *placed))) is not None:
         alike: AnyInteraction | None = _build_alike(mould, collector, bid_id, entity, placed)
         if alike is not None:
             return alike
     event = _build_in_full(event_class, request, collector, placed, bid_id=bid_id, entity=entity)
     if is_plain:
-        collector.moulds[event_class, *placed] = event
+        moulds[event_class, *placed] = event
     return event
 
 
@@ -104,7 +105,7 @@ def _build_alike(
         force_setattr(placement, name, value)
     event: AnyInteraction = mould.__copy__()  # type: ignore[attr-defined]
     force_setattr(event, "id", collector.build_id())
-    force_setattr(event, "occurred_at", datetime.now(UTC))
+    force_setattr(event, "occurred_at", read_clock())
     force_setattr(event, "resolved_bid_id", bid_id)
     force_setattr(event, "entity", entity)
     force_setattr(event, "placement", placement)

@@ -30,6 +30,11 @@ class Loading:
             self._begin_anew()
         return self._lock
 
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread is importing: whoever asks has come in between, by a signal."""
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # threading.Condition asks, too
+
     def _hold(self) -> None:
         self._lock.acquire(timeout=self.patience)
 
@@ -43,3 +48,4 @@ class Loading:
 
 
 loading = Loading()  # of whoever calls us, such as a request
+posting = Loading()  # of what posts, which takes longer: no request waits for it

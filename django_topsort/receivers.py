@@ -12,7 +12,7 @@ from django.db.models import Model
 from django_topsort.loading import loading
 from django_topsort.offloop import is_on_loop, run_off_loop
 from django_topsort.signals import click, impression, order_paid, order_placed, pageview
-from django_topsort.tracking import track_click, track_impression, track_pageview
+from django_topsort.tracking import track_click, track_impression, track_pageview, track_purchase
 
 if TYPE_CHECKING:
     from django.dispatch import Signal
@@ -64,10 +64,7 @@ def handle_order_paid(
     **kwargs: Any,
 ) -> None:
     """Report the order that ``order_paid.send()`` names, when its transaction commits."""
-    with loading.lock:
-        from django_topsort.orders import report_order
-
-    report_order(get_order(sender, order, kwargs), request, opaque_user_id)
+    track_purchase(get_order(sender, order, kwargs), request, opaque_user_id=opaque_user_id)
 
 
 def handle_user_logged_in(

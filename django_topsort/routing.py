@@ -15,6 +15,7 @@ from django_topsort.backends.base import BaseEventBackend
 from django_topsort.conf import BACKEND_KEYS, SETTINGS, topsort_settings
 from django_topsort.events import EVENT_KINDS
 from django_topsort.exceptions import TopsortConfigurationError
+from django_topsort.loading import loading
 from django_topsort.offloop import off_loop
 from django_topsort.reporting import log_limit
 
@@ -83,7 +84,8 @@ def load_backends() -> None:
 def build_backend(path: str) -> BaseEventBackend:
     """Return a new backend of the class at the dotted ``path``."""
     try:
-        backend_class = import_string(path)
+        with loading.lock:
+            backend_class = import_string(path)
     except Exception as error:  # any: the backend's module runs when it is imported
         message = f"TOPSORT_BACKENDS: {path!r} cannot be imported ({error}); write a dotted path"
         raise TopsortConfigurationError(message) from error

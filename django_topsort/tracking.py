@@ -114,7 +114,8 @@ def track_purchase(
     the order's own transaction, as MySQL does to end a deadlock, that is raised.
     """
     track = partial(_track_on_commit, order, request, opaque_user_id)
-    if not is_on_loop() or isinstance(order, Purchase):
+    # In a signal's handler, in the midst of the import that it needs, another thread has to wait.
+    if not loading.is_mine and (not is_on_loop() or isinstance(order, Purchase)):
         track()
     elif not run_off_loop(track):
         with loading.lock:

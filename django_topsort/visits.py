@@ -109,8 +109,9 @@ def _is_mobile(agent: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _find_program(agent: str) -> str | None:
-    # It reads a long list: not before there is an agent to look at.
+    # It reads a long list, and makes an expression of it for its first search: not before there is
+    # an agent to look at.
     with loading.lock:
         from django_topsort.programs import find_program
 
-    return find_program(agent)
+        return find_program(agent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from django_topsort.backends.locmem import outbox
 from django_topsort.events import Click, Impression, Placement
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.tracking import set_placement, track_click, track_impression
+from django_topsort.wire import encode_event
 
 Track = Callable[..., Any]
 
@@ -158,3 +160,40 @@ def test_placement_that_is_set_holds_for_the_next_of_the_same_shape(request_: Ht
     assert track() == Placement(path="/shoes/carousel", position=1, page_size=12)
     set_placement(request_)
     assert track() == Placement(path="/shoes/", position=1)
+
+
+def test_placement_that_is_set_while_an_event_is_made_holds_for_the_next(
+    request_: HttpRequest,
+) -> None:
+    # As another thread of the same request does: here it is a hook.
+    def find_user(request: HttpRequest) -> str:
+        set_placement(request, page=2)
+        return "shopper"
+
+    with override_settings(TOPSORT_USER_ID=find_user):
+        track_impression(request_, resolved_bid_id="bid", position=1)
+        later = track_impression(request_, resolved_bid_id="bid", position=1)
+
+    assert later is not None
+    assert later.placement == Placement(path="/shoes/", position=1, page=2)
+
+
+def test_times_are_of_pythons_own_class_whatever_stands_in_its_place(
+    request_: HttpRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TakesOthers(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, datetime)
+
+    class OtherDatetime(datetime, metaclass=TakesOthers):
+        """What freezegun puts into each module that has imported ``datetime``."""
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("django_topsort") and getattr(module, "datetime", None) is datetime:
+            monkeypatch.setattr(module, "datetime", OtherDatetime)
+
+    for _ in range(2):
+        event = track_impression(request_, resolved_bid_id="bid", position=1)
+        assert event is not None
+        assert type(event.occurred_at) is datetime
+        assert encode_event(event)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ from contextlib import contextmanager
 import pytest
 
 from django_topsort.loading import Loading, loading
+from django_topsort.testing import FakeApi
+from tests.test_imports import ROOT
 
 
 @contextmanager
@@ -72,3 +76,110 @@ def test_child_of_which_python_was_not_told_has_a_lock_of_its_own(
         monkeypatch.setattr(os, "getpid", lambda: -1)
 
         assert one.lock.acquire(timeout=5)
+
+
+SET_UP = """
+import importlib.abc, os, signal, sys, threading, time
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="tests-only", TOPSORT_API_KEY="TSE_tests", TOPSORT_API_URL="{url}",
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "django_topsort"],
+    TOPSORT_BACKENDS={{"default": "django_topsort.backends.{backend}.EventBackend"}},
+)
+import django
+django.setup()
+from django.test import RequestFactory
+from django_topsort.delivery import flush
+from django_topsort.events import Impression
+from django_topsort.signals import order_paid
+from django_topsort.tracking import record, track_impression
+
+class Watch(importlib.abc.MetaPathFinder):
+    def __init__(self, name, act):
+        self.name, self.act = name, act
+    def find_spec(self, name, path, target=None):
+        if name == self.name:
+            sys.meta_path.remove(self)
+            self.act()
+
+def watch(name, act):
+    sys.meta_path.insert(0, Watch(name, act))
+
+def pay(number):
+    lines = [{{"product": "shoe", "quantity": 1, "line_total": "5"}}]
+    order_paid.send(sender=None, order={{"number": number, "lines": lines}}, opaque_user_id="u")
+
+def show(bid):
+    record(Impression(opaque_user_id="shopper", resolved_bid_id=bid))
+
+def visit(bid):
+    request = RequestFactory().get("/", headers={{"user-agent": "Mozilla/5.0 Firefox/140"}})
+    assert track_impression(request, resolved_bid_id=bid) is not None
+"""
+# Another thread imports what it has met for the first time, and this one forks meanwhile.
+FORK = """
+is_importing = threading.Event()
+def dawdle():
+    is_importing.set()
+    time.sleep(0.3)
+watch("{module}", dawdle)
+thread = threading.Thread(target={act}, args=("parents",))
+thread.start()
+assert is_importing.wait(30)
+child = os.fork()
+if not child:
+    signal.alarm(20)  # a deadlock ends here, and badly
+    {act}("childs")
+    os._exit(0 if flush(15) else 1)
+assert os.waitpid(child, 0)[1] == 0
+thread.join()
+assert flush(15)
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "module", "act"),
+    [
+        ("thread", "django_topsort.backends.thread", "show"),
+        ("http", "django_topsort.backends.connections", "show"),
+        ("thread", "crawleruseragents", "visit"),
+        ("thread", "django_topsort.commits", "pay"),
+    ],
+)
+def test_child_of_a_fork_amid_an_import_sends_its_events(
+    backend: str, module: str, act: str
+) -> None:
+    with FakeApi(api_key="TSE_tests") as api:
+        run_code(SET_UP.format(url=api.url, backend=backend), FORK.format(module=module, act=act))
+
+        assert len(api.events) == 2
+        assert api.repeated == []
+
+
+@pytest.mark.parametrize("module", ["django_topsort.commits", "django_topsort.purchases.finding"])
+def test_order_of_a_signals_handler_amid_the_first_orders_import_is_reported(module: str) -> None:
+    handle = f"""
+signal.signal(signal.SIGUSR1, lambda *args: pay("2"))
+watch("{module}", lambda: os.kill(os.getpid(), signal.SIGUSR1))
+pay("1")
+assert flush(15)
+"""
+    with FakeApi(api_key="TSE_tests") as api:
+        run_code(SET_UP.format(url=api.url, backend="thread"), handle)
+
+        assert sorted(event["id"] for event in api.purchases) == ["1", "2"]
+
+
+def run_code(*code: str) -> None:
+    """Run code in a new interpreter, which must end well and say nothing of errors."""
+    done = subprocess.run(
+        [sys.executable, "-c", "".join(code)],
+        cwd=ROOT,
+        env={key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr

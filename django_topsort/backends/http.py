@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django_topsort.backends.base import BaseEventBackend, encode_body
 from django_topsort.batches import build_batches
 from django_topsort.exceptions import NoAnswer
+from django_topsort.loading import posting
 from django_topsort.sending.posting import post_batch
 from django_topsort.wire import build_request
 
@@ -28,7 +29,8 @@ class EventBackend(BaseEventBackend):
     blocking = True
 
     def send_events(self, events: Sequence[Event]) -> None:
-        from django_topsort.backends.connections import get_timeout, post_body  # loads requests
+        with posting.lock:
+            from django_topsort.backends.connections import get_timeout, post_body  # loads requests
 
         deadline = time.monotonic() + sum(get_timeout())
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_topsort.backends.base import BaseEventBackend, encode_body
 from django_topsort.conf import SETTINGS, topsort_settings
-from django_topsort.loading import Loading, loading
+from django_topsort.loading import loading, posting
 from django_topsort.reporting import log_limit
 from django_topsort.sending.sender import Sender
 from django_topsort.sending.wiring import SenderOptions, Wiring
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from django_topsort.events import Event
     from django_topsort.sending.links import LinkLane
     from django_topsort.userlinks import UserLink
-
-_loading = Loading()  # of the threads that post: no request waits while they import what they need
 
 
 def get_options() -> SenderOptions:
@@ -75,7 +73,7 @@ def read_number(name: str, least: float) -> float:
 
 def post_body(body: bytes, limit: float | None = None, /) -> None:
     """Post one request's body: in a background thread, so that no request waits for the import."""
-    with _loading.lock:
+    with posting.lock:
         from django_topsort.backends import connections
 
     connections.post_body(body, limit)
@@ -83,7 +81,7 @@ def post_body(body: bytes, limit: float | None = None, /) -> None:
 
 def post_link(link: UserLink, /) -> None:
     """Post one link of users, in a background thread as ``post_body``. Raises ApiError."""
-    with _loading.lock:
+    with posting.lock:
         from django_topsort.backends import connections
         from django_topsort.userlinks import encode_link
 

@@ -26,6 +26,7 @@ from django_topsort.batches import MAX_PER_KIND
 from django_topsort.delivery import log_safely
 from django_topsort.exceptions import ApiError, InvalidEvent, NoAnswer
 from django_topsort.lineage import lineage
+from django_topsort.loading import posting
 from django_topsort.outbox.announced import finish_announcements
 from django_topsort.outbox.clock import get_database_time
 from django_topsort.outbox.models import MAX_ERROR, RELAY_ORDER, Lease, OutboxEvent, Status
@@ -159,7 +160,8 @@ class Relay:
                 self._settle(outcome, readings, lease.token, now)
 
     def _post(self, body: bytes, deadline: float) -> None:
-        from django_topsort.backends.connections import post_body  # loads requests
+        with posting.lock:
+            from django_topsort.backends.connections import post_body  # loads requests
 
         left = deadline - self._clock()
         if left <= 0:
