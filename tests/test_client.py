@@ -34,6 +34,7 @@ from django_topsort.exceptions import (
     TopsortConfigurationError,
     UnexpectedAnswer,
 )
+from django_topsort.exchange import READ_SIZE
 from django_topsort.testing import FakeApi, Fault
 from tests.scripts import run_script
 from tests.sockets import read_request, serve
@@ -664,6 +665,33 @@ def test_kept_connection_with_tls_tells_answers_apart(
         assert isinstance(get_error(client), InvalidRequest)
 
     assert requests == [1, 1, 1, 1, 1, 2, 2, 3]
+
+
+@needs_openssl
+def test_what_tls_has_read_beyond_an_answer_is_not_the_next(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_content = b"HTTP/1.1 204 No Content\r\n\r\n"
+    # All of it is in one record, of which so much is read that the rest is no longer in the socket.
+    head = no_content[:-2] + b"X-Padding: "
+    padded = head + b"x" * (READ_SIZE - len(head) - 4) + b"\r\n\r\n"
+    scripts = [[no_content, padded + no_content], [b"HTTP/1.1 400 Bad\r\n\r\n"]]
+
+    def talk(connection: ssl.SSLSocket) -> None:
+        for answer in scripts.pop(0):
+            assert read_request(connection)
+            connection.sendall(answer)
+        connection.recv(65536)
+
+    monkeypatch.setattr(
+        "requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate.with_suffix(".crt"))
+    )
+    with serve_tls(certificate, talk) as url, closing(TopsortClient(url, KEY, 2.0)) as client:
+        client.post_events(BODY)
+        client.post_events(BODY)
+        assert isinstance(get_error(client), InvalidRequest)
+
+    assert scripts == []
 
 
 @needs_openssl
