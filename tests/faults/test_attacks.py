@@ -257,7 +257,7 @@ backend = get_backend()
 secret = conf.topsort_settings.get_api_key()
 for one in (found, backend, secret, conf.topsort_settings, backend._sender, found._session,
             found._prepared, found._adapter, vars(found), vars(found._prepared),
-            connections._thread.get().wanted, backend.report, vars(backend._sender._wiring)):
+            connections._thread.get().wanted, backend.report, backend._sender._wiring):
     shown.append(repr(one))
     shown.append(repr(getattr(one, "__dict__", "")))
     try:
