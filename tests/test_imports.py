@@ -37,8 +37,14 @@ OURS = '"django_topsort", "django_topsort.outbox"'
 
 def run(code: str) -> dict[str, Any]:
     """Return what a new interpreter tells after ``code``; any warning is an error."""
+    found: dict[str, Any] = json.loads(run_code(code + TELL, "-W", "error").stdout)
+    return found
+
+
+def run_code(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a new interpreter, which must end well, and return what it wrote."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code + TELL],
+        [sys.executable, *options, "-c", code],
         cwd=ROOT,
         env={key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"},
         capture_output=True,
@@ -47,8 +53,7 @@ def run(code: str) -> dict[str, Any]:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return done
 
 
 def get_roots(found: dict[str, Any]) -> set[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ import pytest
 
 from django_topsort.loading import Loading, loading
 from django_topsort.testing import FakeApi
-from tests.test_imports import ROOT
+from tests.test_imports import run_code
 
 
 @contextmanager
@@ -150,7 +148,8 @@ def test_child_of_a_fork_amid_an_import_sends_its_events(
     backend: str, module: str, act: str
 ) -> None:
     with FakeApi(api_key="TSE_tests") as api:
-        run_code(SET_UP.format(url=api.url, backend=backend), FORK.format(module=module, act=act))
+        code = SET_UP.format(url=api.url, backend=backend) + FORK.format(module=module, act=act)
+        assert "Traceback" not in run_code(code).stderr
 
         assert len(api.events) == 2
         assert api.repeated == []
@@ -165,21 +164,7 @@ pay("1")
 assert flush(15)
 """
     with FakeApi(api_key="TSE_tests") as api:
-        run_code(SET_UP.format(url=api.url, backend="thread"), handle)
+        code = SET_UP.format(url=api.url, backend="thread") + handle
+        assert "Traceback" not in run_code(code).stderr
 
         assert sorted(event["id"] for event in api.purchases) == ["1", "2"]
-
-
-def run_code(*code: str) -> None:
-    """Run code in a new interpreter, which must end well and say nothing of errors."""
-    done = subprocess.run(
-        [sys.executable, "-c", "".join(code)],
-        cwd=ROOT,
-        env={key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"},
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr

@@ -21,12 +21,11 @@ from django.db import connections
 
 from django_topsort.accounts import accounts
 from django_topsort.backends.base import encode_body
-from django_topsort.backends.thread import read_number
+from django_topsort.backends.thread import post_body, read_number
 from django_topsort.batches import MAX_PER_KIND
 from django_topsort.delivery import log_safely
 from django_topsort.exceptions import ApiError, InvalidEvent, NoAnswer
 from django_topsort.lineage import lineage
-from django_topsort.loading import posting
 from django_topsort.outbox.announced import finish_announcements
 from django_topsort.outbox.clock import get_database_time
 from django_topsort.outbox.models import MAX_ERROR, RELAY_ORDER, Lease, OutboxEvent, Status
@@ -160,9 +159,6 @@ class Relay:
                 self._settle(outcome, readings, lease.token, now)
 
     def _post(self, body: bytes, deadline: float) -> None:
-        with posting.lock:
-            from django_topsort.backends.connections import post_body  # loads requests
-
         left = deadline - self._clock()
         if left <= 0:
             raise NoAnswer("the lease is about to end")
