@@ -534,6 +534,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The certificate, for which somebody vouches."""
+    bundle = str(certificate.with_suffix(".crt"))
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", bundle)
+    return certificate
+
+
 @contextmanager
 def serve_tls(certificate: Path, talk: Callable[[ssl.SSLSocket], None]) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -606,7 +614,7 @@ def test_certificates_that_cannot_be_read_for_want_of_a_file_are_no_wrong_settin
 
 @needs_openssl
 def test_trusted_certificate_is_taken_and_the_connection_kept(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
+    trusted: Path,
 ) -> None:
     requests: list[bytes] = []
 
@@ -615,9 +623,7 @@ def test_trusted_certificate_is_taken_and_the_connection_kept(
             requests.append(request)
             connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    bundle = str(certificate.with_suffix(".crt"))
-    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", bundle)
-    with serve_tls(certificate, talk) as url, closing(TopsortClient(url, KEY)) as client:
+    with serve_tls(trusted, talk) as url, closing(TopsortClient(url, KEY)) as client:
         client.post_events(PAGEVIEW % 1)
         client.post_events(PAGEVIEW % 2)
 
@@ -626,7 +632,7 @@ def test_trusted_certificate_is_taken_and_the_connection_kept(
 
 @needs_openssl
 def test_kept_connection_with_tls_tells_answers_apart(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
+    trusted: Path,
 ) -> None:
     no_content = b"HTTP/1.1 204 No Content\r\n\r\n"
     bad = b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -649,10 +655,7 @@ def test_kept_connection_with_tls_tells_answers_apart(
         is_sent.set()
         assert connection.recv(65536) == b""  # it closes it, where more has come than an answer
 
-    monkeypatch.setattr(
-        "requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate.with_suffix(".crt"))
-    )
-    with serve_tls(certificate, talk) as url, closing(TopsortClient(url, KEY, 2.0)) as client:
+    with serve_tls(trusted, talk) as url, closing(TopsortClient(url, KEY, 2.0)) as client:
         client.post_events(BODY)
         client.post_events(BODY)
         assert isinstance(get_error(client), InvalidRequest)
@@ -669,7 +672,7 @@ def test_kept_connection_with_tls_tells_answers_apart(
 
 @needs_openssl
 def test_what_tls_has_read_beyond_an_answer_is_not_the_next(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
+    trusted: Path,
 ) -> None:
     no_content = b"HTTP/1.1 204 No Content\r\n\r\n"
     # All of it is in one record, of which so much is read that the rest is no longer in the socket.
@@ -683,10 +686,7 @@ def test_what_tls_has_read_beyond_an_answer_is_not_the_next(
             connection.sendall(answer)
         connection.recv(65536)
 
-    monkeypatch.setattr(
-        "requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate.with_suffix(".crt"))
-    )
-    with serve_tls(certificate, talk) as url, closing(TopsortClient(url, KEY, 2.0)) as client:
+    with serve_tls(trusted, talk) as url, closing(TopsortClient(url, KEY, 2.0)) as client:
         client.post_events(BODY)
         client.post_events(BODY)
         assert isinstance(get_error(client), InvalidRequest)
@@ -696,7 +696,7 @@ def test_what_tls_has_read_beyond_an_answer_is_not_the_next(
 
 @needs_openssl
 def test_key_stands_in_no_frame_of_what_interrupts_a_request(
-    certificate: Path, monkeypatch: pytest.MonkeyPatch
+    trusted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def talk(connection: ssl.SSLSocket) -> None:
         while read_request(connection):
@@ -705,10 +705,7 @@ def test_key_stands_in_no_frame_of_what_interrupts_a_request(
     def interrupt(self: ssl.SSLSocket, data: object, flags: int = 0) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(
-        "requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate.with_suffix(".crt"))
-    )
-    with serve_tls(certificate, talk) as url, closing(TopsortClient(url, KEY)) as client:
+    with serve_tls(trusted, talk) as url, closing(TopsortClient(url, KEY)) as client:
         client.post_events(BODY)
         with monkeypatch.context() as patch:
             patch.setattr(ssl.SSLSocket, "send", interrupt)
