@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.contestants.impressions import EVENT, USER, describe, wait_for
+from benchmarks.contestants.trackers import Tracker
 
 
-class Contestant:
+class Contestant(Tracker):
     """Default settings: one thread, a queue of 10,000, 100 events a request, no compression."""
 
     requirement = "segment-analytics-python"
@@ -18,17 +18,3 @@ class Contestant:
         analytics.host = url
         self._track = analytics.track
         self._flush = analytics.flush
-
-    def begin_page(self) -> None:
-        """Do nothing: the client knows no pages."""
-
-    def record(self, bid: str, position: int) -> None:
-        """Track an event of the shopper."""
-        self._track(USER, EVENT, describe(bid, position))
-
-    def end_page(self) -> None:
-        """Do nothing: the client knows no pages."""
-
-    def flush(self, timeout: float) -> None:
-        """Wait until its queue is empty: it waits without end itself."""
-        wait_for(self._flush, timeout)
