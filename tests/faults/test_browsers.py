@@ -191,6 +191,7 @@ def test_fault_86_flood_of_events_from_one_client(site: Site, api: FakeApi) -> N
     # The vendor pays for as many as a person makes, and another shopper is not concerned.
     assert 20 <= len(get_taken(site, api)["clicks"]) <= 20 * 2
     assert post(site, {"clicks": [build_event()]}, shopper="calm").status == 204
+    assert get_taken(site, api)["clicks"][-1]["opaqueUserId"] == "calm"
 
 
 def test_fault_87_events_from_the_pages_of_another_site(site: Site, api: FakeApi) -> None:
