@@ -94,6 +94,13 @@ class TopsortSettings:
         90 * 24 * 60 * 60.0,
         "Seconds for which it is kept who has placed an order, for when it is paid.",
     )
+    TOPSORT_ENGINE_QUEUE = Setting[str | None](
+        None, "The queue for the tasks of the Celery and Tasks backends; None: the engine's own."
+    )
+    TOPSORT_ENGINE_MAX_AGE = Setting[float](
+        24 * 60 * 60.0,
+        "Seconds for which an engine's workers try an event again before it is given up.",
+    )
     TOPSORT_FILE_PATH = Setting[str | None](
         None, "The file to which the filebased backend appends one JSON line per event."
     )

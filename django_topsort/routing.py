@@ -37,7 +37,20 @@ def get_backend(kind: str = "default") -> BaseEventBackend:
     Raises TopsortConfigurationError when ``TOPSORT_BACKENDS`` names none that can be imported.
     """
     path = get_backend_path(kind)
-    return _get_instance(path)
+    return get_instance(path)
+
+
+def get_instance(path: str) -> BaseEventBackend:
+    """Return this process's backend of the class at the dotted ``path``.
+
+    Raises TopsortConfigurationError when it cannot be imported.
+    """
+    backend = _backends.get(path)
+    if backend is None:
+        backend = _backends.setdefault(path, build_backend(path))
+        backend.overflow = partial(take_over, backend)
+        backend.get_memory = _get_thread_backend
+    return backend
 
 
 def get_backends() -> list[BaseEventBackend]:
@@ -53,7 +66,7 @@ def get_all_backends() -> list[BaseEventBackend]:
     for kind in BACKEND_KEYS:
         with suppress(Exception):
             if path := topsort_settings.TOPSORT_BACKENDS.get(kind):
-                _get_instance(path)
+                get_instance(path)
     return get_backends()
 
 
@@ -170,15 +183,13 @@ def get_overflow() -> BaseEventBackend | None:
     Raises TopsortConfigurationError when it cannot be imported.
     """
     path = topsort_settings.TOPSORT_BACKENDS.get("overflow")
-    return _get_instance(path) if path else None
+    return get_instance(path) if path else None
 
 
 def get_memory_backend() -> BaseEventBackend:
     """Return the backend for events that a database refuses: the default one, or the thread's."""
     backend = get_backend()
-    if not backend.transactional:
-        return backend
-    return _get_instance(SETTINGS["TOPSORT_BACKENDS"].default["default"])
+    return _get_thread_backend() if backend.transactional else backend
 
 
 def take_over(backend: BaseEventBackend, events: Sequence[Event]) -> Sequence[Event]:
@@ -204,12 +215,8 @@ def _get_configured() -> Iterable[BaseEventBackend]:
             yield get_backend(kind)
 
 
-def _get_instance(path: str) -> BaseEventBackend:
-    backend = _backends.get(path)
-    if backend is None:
-        backend = _backends.setdefault(path, build_backend(path))
-        backend.overflow = partial(take_over, backend)
-    return backend
+def _get_thread_backend() -> BaseEventBackend:
+    return get_instance(SETTINGS["TOPSORT_BACKENDS"].default["default"])
 
 
 def _log_safely(key: tuple[str, ...], said: str, value: object, error: Exception) -> None:

@@ -29,7 +29,8 @@ class BaseEventBackend:
     reports events to anybody; a check warns of those that do not.
 
     ``overflow`` takes what this one can neither hold nor send before the process ends, and returns
-    what nobody takes; the delivery sets it.
+    what nobody takes. ``get_memory`` returns the backend that posts from this process's own memory.
+    The delivery sets both.
     """
 
     blocking: ClassVar[bool] = False
@@ -39,6 +40,7 @@ class BaseEventBackend:
     def __init__(self) -> None:
         self.report = Reporter(type(self))
         self.overflow: Callable[[Sequence[Event]], Sequence[Event]] = _take_none
+        self.get_memory: Callable[[], BaseEventBackend | None] = _get_none
 
     def send_events(self, events: Sequence[Event]) -> None:
         """Take ``events`` and say what becomes of each through ``self.report``.
@@ -90,6 +92,10 @@ class BaseEventBackend:
 
 def _take_none(events: Sequence[Event]) -> Sequence[Event]:
     return events
+
+
+def _get_none() -> BaseEventBackend | None:
+    return None
 
 
 def encode_body(request: EventsRequest) -> bytes:

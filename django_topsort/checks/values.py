@@ -120,6 +120,12 @@ RULES = {
     "TOPSORT_OUTBOX_KEEP_DELIVERED": Rule("E047", is_duration, LONG_SECONDS),
     "TOPSORT_OUTBOX_KEEP_FAILED": Rule("E048", is_duration, LONG_SECONDS),
     "TOPSORT_OUTBOX_KEEP_SHOPPERS": Rule("E049", is_duration, LONG_SECONDS),
+    "TOPSORT_ENGINE_QUEUE": Rule(
+        "E063",
+        lambda value: value is None or (isinstance(value, str) and bool(value.strip())),
+        "it must be the name of a queue",
+    ),
+    "TOPSORT_ENGINE_MAX_AGE": Rule("E064", is_duration, LONG_SECONDS),
     "TOPSORT_FILE_PATH": Rule(
         "E026",
         lambda value: value is None or isinstance(value, str | os.PathLike),

@@ -24,13 +24,20 @@ FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 30.0
 
 
-def get_backoff(attempts: int, rand: Callable[[], float] = random.random) -> float:
+def get_backoff(
+    attempts: int,
+    rand: Callable[[], float] = random.random,
+    first: float = FIRST_BACKOFF,
+    longest: float = LONGEST_BACKOFF,
+) -> float:
     """Return the seconds to wait after ``attempts`` failures: up to 0.5 s * 2**n, 30 s at most.
+
+    ``first`` and ``longest`` are other seconds than these two.
 
     Full jitter: all processes of a shop fail at the same moment, and must not return at one.
     """
-    limit = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(attempts, 16))
-    return max(0.05, limit * rand())
+    limit = min(longest, first * 2.0 ** min(attempts, 16))
+    return max(first / 10, limit * rand())
 
 
 class Circuit:
