@@ -84,11 +84,13 @@ class Publisher:
         self._is_closed = False
         self._pid = os.getpid()
 
-    def put(self, message: object, events: Sequence[Event]) -> bool:
+    def put(
+        self, message: object, events: Sequence[Event], patience: float = PATIENCE
+    ) -> bool:
         """Let ``message``, in which ``events`` are, be published; return whether that is settled.
 
         It is when the broker has it, or is being asked still: then ``give_back`` gets the events if
-        it fails. If it is not, they are the caller's. Takes ``PATIENCE`` seconds at most.
+        it fails. If it is not, they are the caller's. Takes ``patience`` seconds at most.
         """
         self._mind_fork()
         job = _Job(message, events)
@@ -102,7 +104,7 @@ class Publisher:
             else:
                 self._queue.append(job)
                 self._changed.notify_all()
-                self._wait(job)
+                self._wait(job, patience)
         if is_alone:
             self._run(job)
         return job.state in {_State.DONE, _State.UNDERWAY}
@@ -122,8 +124,8 @@ class Publisher:
             self._is_closed = True
             jobs = [*self._queue, *([self._current] if self._current else [])]
             left = [job for job in jobs if job.is_left]
-            for job in left:
-                job.state = _State.FAILED
+            for job in (*self._queue, *left):
+                job.state = _State.FAILED  # whoever waits for one still has its events
             self._queue.clear()
             self._changed.notify_all()
         for job in left:
@@ -161,11 +163,11 @@ class Publisher:
         self._thread = thread
         return True
 
-    def _wait(self, job: _Job) -> None:
+    def _wait(self, job: _Job, patience: float) -> None:
         """Wait for a job's end; take one back that has not begun, leave one that has."""
         settled = (_State.DONE, _State.FAILED)
         try:
-            self._changed.wait_for(lambda: job.state in settled, PATIENCE)
+            self._changed.wait_for(lambda: job.state in settled, patience)
         except BaseException:  # of a signal's handler, such as a server's time limit
             job.is_left = True
             if job.state is _State.FAILED:
