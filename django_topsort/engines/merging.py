@@ -19,7 +19,8 @@ from celery.worker.request import Request
 
 MAX_MERGED = 50  # messages taken along
 MAX_BYTES = 128 * 1024  # of JSON taken along: about ten requests to Topsort, one after the other
-# In pools that start whatever they get, such as those of greenlets, so many tasks run at a time.
+# In pools that start whatever they get, threads and greenlets, so many tasks run at a time, or half of
+# the pool: one that ends starts another, for which there must be a place while it has its own.
 MOST_AT_A_TIME = 8
 
 _lock = threading.Lock()
@@ -78,9 +79,9 @@ class MergingRequest(Request):  # type: ignore[misc]
         """Begin, and take along what waits; return False if this one has to wait itself."""
         with _lock:
             known = _get_reserved(self.task)
-            if not pool.uses_semaphore:
-                running = sum(one.is_running for one in known)
-                if running >= min(pool.limit or MOST_AT_A_TIME, MOST_AT_A_TIME):
+            most = 0 if pool.uses_semaphore else min((pool.limit or 0) // 2, MOST_AT_A_TIME)
+            if most:
+                if sum(one.is_running for one in known) >= most:
                     return False
                 self.pool = pool
             self.is_taken = self.is_running = True
