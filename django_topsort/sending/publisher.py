@@ -84,9 +84,7 @@ class Publisher:
         self._is_closed = False
         self._pid = os.getpid()
 
-    def put(
-        self, message: object, events: Sequence[Event], patience: float = PATIENCE
-    ) -> bool:
+    def put(self, message: object, events: Sequence[Event], patience: float = PATIENCE) -> bool:
         """Let ``message``, in which ``events`` are, be published; return whether that is settled.
 
         It is when the broker has it, or is being asked still: then ``give_back`` gets the events if

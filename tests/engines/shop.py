@@ -168,7 +168,14 @@ class Shop(App):
     def work(self, *options: str, queue: str | None = None) -> Iterator[Worker]:
         """Start a worker with two processes, unless ``options`` say otherwise."""
         command = [sys.executable, "-W", "default", "-m", "celery", "-A", "tests.engines.queue_app"]
-        command += ["worker", "--without-mingle", "--without-gossip", "--concurrency=2", "-l", "INFO"]
+        command += [
+            "worker",
+            "--without-mingle",
+            "--without-gossip",
+            "--concurrency=2",
+            "-l",
+            "INFO",
+        ]
         process = subprocess.Popen(
             [*command, "-Q", queue or self.queue, *options],
             env=self.env,

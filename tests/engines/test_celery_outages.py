@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import ExitStack
 
 import pytest
 
 from tests.engines.brokers import Broker
 from tests.engines.shop import OUTBOX, Shop, Web
-from tests.sending.engine import wait_until
 
 pytestmark = pytest.mark.engines
 
-# A page waits for the broker for 50 ms; the rest is for a machine with two cores and other things to
-# do, on which a thread that is to go on gets its turn later, and for the overflow's first row.
+# A page waits for the broker for 50 ms; the rest is for a machine with two cores and other things
+# to do, on which a thread that is to go on gets its turn later, and for the overflow's first row.
 LONGEST = 0.05 + 0.25
 
 

@@ -8,7 +8,6 @@ import signal
 import pytest
 
 from tests.engines.shop import SOON, Shop, Web
-from tests.sending.engine import wait_until
 
 pytestmark = pytest.mark.engines
 
@@ -52,10 +51,9 @@ def test_worker_killed_as_a_whole_loses_nothing(shop: Shop) -> None:
         shop.configure(broker_transport_options=SOON)
     with shop.serve() as web:
         record(web, "a", 5)
-    with shop.api.hang():
-        with shop.work() as worker:
-            shop.api.wait_for_requests(2, timeout=60)
-            worker.kill()
+    with shop.api.hang(), shop.work() as worker:
+        shop.api.wait_for_requests(2, timeout=60)
+        worker.kill()
     with shop.work() as worker:
         shop.wait_for_all()
         worker.stop()
