@@ -10,7 +10,11 @@ from tests.engines.brokers import BROKERS, Broker, find_missing
 from tests.engines.shop import Shop
 
 
-@pytest.fixture(scope="session", params=list(BROKERS))
+# Each broker's tests in one process of pytest-xdist, so that it is started once.
+GROUPS = [pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in BROKERS]
+
+
+@pytest.fixture(scope="session", params=GROUPS)
 def broker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Broker]:
