@@ -217,7 +217,12 @@ def test_celery_that_is_missing_is_named_and_costs_no_event(
     monkeypatch.setitem(sys.modules, "celery", None)
     backend = EventBackend()
     kept: list[Any] = []
-    backend.overflow = lambda events: kept.extend(events) or ()
+
+    def keep(events: Any) -> tuple[()]:
+        kept.extend(events)
+        return ()
+
+    backend.overflow = keep
     events = build_events(1)
     backend.send_events(events)
     backend.close()

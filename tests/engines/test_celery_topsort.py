@@ -1,4 +1,4 @@
-"""Topsort is down, busy or refuses, and events wait with Celery's broker; the outbox by way of it."""
+"""Topsort is down, busy or refuses, and events wait with the broker; the outbox by way of it."""
 
 from __future__ import annotations
 

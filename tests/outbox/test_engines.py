@@ -13,7 +13,6 @@ from django_topsort.conf import RELAYS
 from django_topsort.delivery import flush
 from django_topsort.outbox import nudges, turns
 from django_topsort.outbox.backend import EventBackend
-from django_topsort.outbox.models import OutboxEvent
 from django_topsort.outbox.nudges import Nudger, get_nudger
 from django_topsort.outbox.relay import Relay
 from django_topsort.outbox.store import store_events
@@ -59,7 +58,12 @@ def test_commit_publishes_a_task_and_starts_no_thread(app: Any, api: FakeApi) ->
 
 def wait_for_tasks(app: Any) -> list[Any]:
     found: list[Any] = []
-    wait_until(lambda: bool(found.extend(read_tasks(app)) or found))
+
+    def look() -> bool:
+        found.extend(read_tasks(app))
+        return bool(found)
+
+    wait_until(look)
     return found
 
 
