@@ -67,7 +67,7 @@ def test_outbox_is_relayed_by_workers_also_for_a_process_that_was_killed(shop: S
     shop.change(TOPSORT_OUTBOX_RELAY="celery")
     with shop.work():
         with shop.serve() as web:
-            web.ask("(record_order('first'), flush(0))")
+            web.ask("record_order('first')")
             shop.api.wait_for(1, "purchases", timeout=SECONDS)
         with shop.serve() as web:
             # Killed with its order committed, and before anybody was told.
