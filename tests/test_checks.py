@@ -310,8 +310,8 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         f'Write "overflow": "{OUTBOX}"',
     ),
 ]
-# In modules of their own: one asks the database, one needs Oscar, three need Celery.
-OTHER_IDS = ["W013", "W015", "E065", "E066", "E067"]
+# In modules of their own: one asks the database, one needs Oscar, the others need Celery.
+OTHER_IDS = ["W013", "W015", "E065", "E066", "E067", "W018"]
 
 
 @pytest.mark.parametrize(("name", "values", "said", "hint"), CASES, ids=[case[0] for case in CASES])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.module_loading import import_string
 
-from django_topsort.backends import thread
+from django_topsort.backends import engine, thread
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.checks.messages import build_error, build_warning, show, suggest
 from django_topsort.conf import BACKEND_KEYS, topsort_settings
@@ -90,6 +90,21 @@ def check_purchases_are_safe(app_configs: Any, **kwargs: Any) -> list[CheckMessa
         " TOPSORT_BACKENDS, and migrate."
     )
     return [build_warning("W012", text, hint)]
+
+
+def check_engine_queue(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of an engine whose workers have other tasks in the same queue."""
+    is_engine = any(
+        one is not None and issubclass(one, engine.EngineBackend) for one in get_classes()
+    )
+    if not is_engine or topsort_settings.TOPSORT_ENGINE_QUEUE:
+        return []
+    text = (
+        "TOPSORT_ENGINE_QUEUE is not set: events share the engine's own queue and its workers, and"
+        " while Topsort is slow or down, the shop's other tasks wait with them."
+    )
+    hint = 'Write TOPSORT_ENGINE_QUEUE = "topsort", and run a worker for that queue alone.'
+    return [build_warning("W018", text, hint)]
 
 
 def is_sending() -> bool:

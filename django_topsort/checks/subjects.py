@@ -8,6 +8,7 @@ from django_topsort.checks.addresses import check_api_url
 from django_topsort.checks.backends import (
     check_backends,
     check_backends_report,
+    check_engine_queue,
     check_overflow,
     check_purchases_are_safe,
 )
@@ -56,6 +57,7 @@ CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
 DEPLOY_CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_api_key_is_set,
     check_backends_report,
+    check_engine_queue,
     check_purchases_are_safe,
     check_cache_is_shared,
     check_context_processors,

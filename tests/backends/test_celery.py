@@ -17,6 +17,7 @@ from django_topsort.backends import celery, locmem
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.backends.celery import EventBackend, bound_options, get_app, publish_relay
 from django_topsort.backends.engine import Message, read_message
+from django_topsort.checks import check_deployment
 from django_topsort.exceptions import TopsortConfigurationError
 from django_topsort.userlinks import UserLink
 from tests.engines.apps import make_app, read_tasks
@@ -251,6 +252,23 @@ def test_check_of_the_app(app: Any, conf: dict[str, Any], expected: list[str]) -
     finally:
         app.conf.update(broker_url="memory://")
     assert [message.id for message in found] == [f"django_topsort.{name}" for name in expected]
+
+
+@pytest.mark.parametrize(
+    ("backend", "queue", "expected"),
+    [("celery", None, True), ("celery", "topsort", False), ("thread", None, False)],
+)
+def test_deployment_without_a_queue_for_events_is_warned_of(
+    settings: Any, backend: str, queue: str | None, expected: bool
+) -> None:
+    settings.TOPSORT_BACKENDS = {"default": f"django_topsort.backends.{backend}.EventBackend"}
+    settings.TOPSORT_ENGINE_QUEUE = queue
+
+    found = [one for one in check_deployment(app_configs=None) if one.id == "django_topsort.W018"]
+
+    assert [
+        str(one.hint).startswith('Write TOPSORT_ENGINE_QUEUE = "topsort"') for one in found
+    ] == ([True] if expected else [])
 
 
 def test_celery_finds_the_tasks_by_itself(app: Any) -> None:
