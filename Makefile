@@ -7,6 +7,7 @@
 #   ARGS     more arguments for pytest or the benchmarks    make test ARGS='-k middleware'
 #   PEERS    where the environment of the peers stands, with which `make bench` compares
 #   CELLS    the cells of the matrix to run, as patterns    make matrix CELLS='py313-* *-mariadb'
+#   TAG      the tag of a release                           make release-check TAG=v0.1.0
 #   SHOPS    the shops of tests/shops to run                make test-shops SHOPS=oscar
 #   SOAK_SECONDS   how long a soak takes                    make soak SOAK_SECONDS=45
 #   DATABASE_DRIVER   postgresql or mariadb, with the server's address in TEST_DATABASE_URL; see .ci/with-database
@@ -20,6 +21,7 @@ ARGS ?=
 DATABASE_DRIVER ?=
 SOAK_SECONDS ?= 1200
 CELLS ?=
+export TAG ?=
 SHOPS ?= oscar salesman recipes
 
 SHELL := /bin/sh
@@ -29,7 +31,7 @@ PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak bench matrix test-wheel lint hooks format build lock clean FORCE
+.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak bench matrix test-wheel lint hooks format build release-check lock clean FORCE
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -92,7 +94,13 @@ format: $(VENV)/.dev  ## Write the code as `make lint` wants it
 	$(BIN)/ruff format
 
 build: $(VENV)/.dev  ## Build the sdist and the wheel into dist/
+	@rm -rf dist
 	$(BIN)/python -m build --no-isolation
+
+release-check: build $(VENV)/.tools  ## Do all that a release does but publish it; TAG=v0.1.0 holds it to a tag
+	.ci/check-version "$$TAG"
+	$(BIN)/twine check --strict dist/*
+	TOPSORT_DIST=$(abspath dist) $(PYTEST) -m packaging $(ARGS)
 
 lock:  ## Write requirements/dev.txt and tools.txt anew from pyproject.toml (needs uv)
 	@{ echo '# Every version that the tools of this project run with. Written by `make lock`; do not edit.'; \

@@ -18,7 +18,16 @@ import pytest
 import django_topsort
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ["benchmarks", "django_topsort", "docs", "example_project", "requirements", "tests"]
+SHIPPED = [
+    ".ci",
+    ".github",
+    "benchmarks",
+    "django_topsort",
+    "docs",
+    "example_project",
+    "requirements",
+    "tests",
+]
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.py[co]", "*.sqlite3", ".*_cache")
 
 SETTINGS = """
@@ -89,7 +98,12 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory with an sdist, and with the wheel that was built from that sdist."""
+    """The directory with an sdist, and with the wheel that was built from that sdist.
+
+    They are those of a release, where TOPSORT_DIST says where these are.
+    """
+    if given := os.environ.get("TOPSORT_DIST"):
+        return Path(given)
     base = tmp_path_factory.mktemp("source")
     source = base / "source"
     source.mkdir()
@@ -211,6 +225,7 @@ def test_sdist_holds_the_tests_and_no_account_name(dist: Path) -> None:
     assert {"CHANGELOG.md", "Makefile", "requirements/dev.txt", "tests/settings.py"} <= inside
     assert {"example_project/manage.py", "tests/packaging/test_wheel.py"} <= inside
     assert {"benchmarks/child.py", "docs/benchmarks.md"} <= inside
+    assert {".ci/run", ".github/workflows/ci.yml", ".pre-commit-config.yaml"} <= inside
     assert {member.uname for member in members} <= {"root", ""}
 
 
