@@ -44,11 +44,13 @@ def get_steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from job["steps"]
 
 
-def run(*command: str | Path, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env={**os.environ, **env},
+        env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
         timeout=60,
@@ -145,7 +147,7 @@ def interpreters(tmp_path: Path) -> str:
 def test_matrix_runs_what_it_can_and_names_the_rest(tox: Path, interpreters: str) -> None:
     given = {"TOX": str(tox), "PATH": interpreters, "TEST_MARIADB_URL": "mysql://given"}
 
-    done = run(".ci/matrix", **given)
+    done = run(".ci/matrix", env=given)
 
     assert done.returncode == 0, done.stderr
     asked = (tox.parent / "asked").read_text(encoding="utf-8").split()
@@ -164,18 +166,18 @@ def test_matrix_fails_for_what_is_missing_where_all_is_asked_for(
 ) -> None:
     given = {"TOX": str(tox), "PATH": interpreters, "REQUIRE_ALL": "yes"}
 
-    assert run(".ci/matrix", "py399-*", **given).returncode == 1
-    assert run(".ci/matrix", "py311-*-sqlite", **given).returncode == 0
+    assert run(".ci/matrix", "py399-*", env=given).returncode == 1
+    assert run(".ci/matrix", "py311-*-sqlite", env=given).returncode == 0
 
 
 def test_matrix_fails_as_a_cell_does(tox: Path, interpreters: str) -> None:
     given = {"TOX": str(tox), "PATH": interpreters, "TOX_STATUS": "3"}
 
-    assert run(".ci/matrix", "*-sqlite", **given).returncode == 3
+    assert run(".ci/matrix", "*-sqlite", env=given).returncode == 3
 
 
 def test_matrix_names_its_cells_where_a_pattern_names_none(tox: Path, interpreters: str) -> None:
-    done = run(".ci/matrix", "py310-*", TOX=str(tox), PATH=interpreters)
+    done = run(".ci/matrix", "py310-*", env={"TOX": str(tox), "PATH": interpreters})
 
     assert done.returncode == 2
     assert "py310-* names no cell of the matrix; these are: py311-django52-sqlite" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import fnmatch
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import django
 import pytest
 
 import django_topsort
+from tests.absent import LIBRARIES, SCRIPT
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = [
@@ -255,11 +257,10 @@ def test_installed_package_imports_every_module(installed: Path, project: Path) 
         "    if module.name not in LATER:\n"
         "        importlib.import_module(module.name)\n"
     )
-    # These need what only some projects have installed.
+    # These need what only some projects have installed: see tests/absent.py.
     later = {
         "django_topsort.jinja2",
         "django_topsort.rest_framework.schema",
-        "django_topsort.testing.contract",
         "django_topsort.testing.pytest_plugin",
     }
 
@@ -268,3 +269,16 @@ def test_installed_package_imports_every_module(installed: Path, project: Path) 
         cwd=project,
         DJANGO_SETTINGS_MODULE="shop.settings",
     )
+
+
+@pytest.mark.packaging
+def test_installed_package_says_what_to_install_for_what_it_lacks(installed: Path) -> None:
+    # The extra brings one of the libraries; the environment really lacks the others.
+    absent = [name for name in LIBRARIES if name != "jsonschema"]
+    uses = [use for name in absent for use in LIBRARIES[name]]
+    codes = json.dumps([use.code for use in uses])
+
+    told = run(installed / "python", "-W", "error", "-c", SCRIPT, "[]", codes, cwd=installed)
+
+    for use, said in zip(uses, json.loads(told.splitlines()[-1]), strict=True):
+        assert use.said in said, use.code
