@@ -79,8 +79,7 @@ def get_own(thing: type) -> list[type]:
 
 
 def describe_attribute(name: str, attribute: Any) -> str:
-    if isinstance(attribute, (staticmethod, classmethod)):
-        return f"{name}{get_signature(attribute.__func__)}"
+    attribute = inspect.unwrap(getattr(attribute, "__func__", attribute))  # of a class method, too
     if inspect.isroutine(attribute) and hasattr(attribute, "__code__"):
         return f"{name}{get_signature(attribute)}"
     return name
@@ -126,9 +125,8 @@ def describe_commands() -> Iterator[str]:
 def describe_urls() -> Iterator[str]:
     from django_topsort.urls import app_name, urlpatterns
 
-    for pattern in urlpatterns:
-        if pattern.name:
-            yield f"url {app_name}:{pattern.name} {pattern.pattern}"
+    named = (pattern for pattern in urlpatterns if pattern.name)
+    yield from (f"url {app_name}:{one.name} {one.pattern}" for one in named)
 
 
 def main() -> None:
