@@ -151,10 +151,13 @@ def test_pins_cover_what_the_groups_ask_for() -> None:
     ]
     pins = "".join(
         (ROOT / "requirements" / name).read_text(encoding="utf-8")
-        for name in ("dev.txt", "django.txt")
+        for name in ("dev.txt", "django.txt", "tools.txt")
     )
     pinned = set(re.findall(r"^([\w.-]+)==", pins, re.MULTILINE))
 
+    for group in ("dev.txt", "tools.txt"):
+        lines = (ROOT / "requirements" / group).read_text(encoding="utf-8").splitlines()
+        assert [line for line in lines[1:] if "==" not in line] == []
     names = {
         re.split(r"[<>=~!;\[ ]", entry)[0].lower() for entry in asked if isinstance(entry, str)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import fnmatch
+import json
 import os
 import shutil
 import subprocess
@@ -16,9 +17,19 @@ import django
 import pytest
 
 import django_topsort
+from tests.absent import LIBRARIES, SCRIPT
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ["benchmarks", "django_topsort", "docs", "example_project", "requirements", "tests"]
+SHIPPED = [
+    ".ci",
+    ".github",
+    "benchmarks",
+    "django_topsort",
+    "docs",
+    "example_project",
+    "requirements",
+    "tests",
+]
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.py[co]", "*.sqlite3", ".*_cache")
 
 SETTINGS = """
@@ -89,7 +100,12 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory with an sdist, and with the wheel that was built from that sdist."""
+    """The directory with an sdist, and with the wheel that was built from that sdist.
+
+    They are those of a release, where TOPSORT_DIST says where these are.
+    """
+    if given := os.environ.get("TOPSORT_DIST"):
+        return Path(given)
     base = tmp_path_factory.mktemp("source")
     source = base / "source"
     source.mkdir()
@@ -211,6 +227,7 @@ def test_sdist_holds_the_tests_and_no_account_name(dist: Path) -> None:
     assert {"CHANGELOG.md", "Makefile", "requirements/dev.txt", "tests/settings.py"} <= inside
     assert {"example_project/manage.py", "tests/packaging/test_wheel.py"} <= inside
     assert {"benchmarks/child.py", "docs/benchmarks.md"} <= inside
+    assert {".ci/run", ".github/workflows/ci.yml", ".pre-commit-config.yaml"} <= inside
     assert {member.uname for member in members} <= {"root", ""}
 
 
@@ -240,11 +257,10 @@ def test_installed_package_imports_every_module(installed: Path, project: Path) 
         "    if module.name not in LATER:\n"
         "        importlib.import_module(module.name)\n"
     )
-    # These need what only some projects have installed.
+    # These need what only some projects have installed: see tests/absent.py.
     later = {
         "django_topsort.jinja2",
         "django_topsort.rest_framework.schema",
-        "django_topsort.testing.contract",
         "django_topsort.testing.pytest_plugin",
     }
 
@@ -253,3 +269,16 @@ def test_installed_package_imports_every_module(installed: Path, project: Path) 
         cwd=project,
         DJANGO_SETTINGS_MODULE="shop.settings",
     )
+
+
+@pytest.mark.packaging
+def test_installed_package_says_what_to_install_for_what_it_lacks(installed: Path) -> None:
+    # The extra brings one of the libraries; the environment really lacks the others.
+    absent = [name for name in LIBRARIES if name != "jsonschema"]
+    uses = [use for name in absent for use in LIBRARIES[name]]
+    codes = json.dumps([use.code for use in uses])
+
+    told = run(installed / "python", "-W", "error", "-c", SCRIPT, "[]", codes, cwd=installed)
+
+    for use, said in zip(uses, json.loads(told.splitlines()[-1]), strict=True):
+        assert use.said in said, use.code
