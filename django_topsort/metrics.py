@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from django_topsort.reporting import HARMLESS
+from django_topsort.tallies import HARMLESS
 
 Status = Mapping[str, Any]
 Sample = tuple[tuple[str, ...], float]  # the values of the labels, and the figure

@@ -12,9 +12,8 @@ from django_topsort.accounts import LINK_FIGURES, accounts
 from django_topsort.delivery import log_safely
 from django_topsort.events import EVENT_KINDS
 from django_topsort.metrics import format_text
-from django_topsort.reporting import HARMLESS
 from django_topsort.routing import get_all_backends, get_backends
-from django_topsort.tallies import get_tallies
+from django_topsort.tallies import HARMLESS, get_tallies
 
 if TYPE_CHECKING:
     from django_topsort.backends.base import BaseEventBackend

@@ -157,7 +157,7 @@ def test_page_is_not_there_without_the_setting() -> None:
         assert metrics(RequestFactory().post("/metrics")).status_code == 405
 
 
-# Several processes. Each is a new one: prometheus_client looks at its environment as it is imported.
+# Several processes, each a new one: prometheus_client looks at its environment when imported.
 
 SET_UP = """
 import django
