@@ -204,6 +204,10 @@ class TopsortSettings:
         False,
         "Whether clients without cookies get and bring their id, signed, as X-Topsort-User.",
     )
+    TOPSORT_METRICS_TOKEN = Setting[str](
+        "",
+        "What Prometheus brings to read contrib.prometheus.views.metrics; empty: no such page.",
+    )
 
     @property
     def is_strict(self) -> bool:

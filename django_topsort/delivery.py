@@ -234,16 +234,16 @@ def _get_shown_path(request: HttpRequest | None) -> str:
 
 
 def _say_unused(kind: str, error: Exception, path: str) -> None:
-    where = f" path={repr(path)[1:-1]:.200}" if path else ""
+    where, shown = (" path=%s", (f"{repr(path)[1:-1]:.200}",)) if path else ("", ())
     if isinstance(error, InvalidEvent):
         given = type(error.value).__name__  # and not the value, which may be personal
-        said = "not used kind=%s field=%s given=%s%s: %s"
-        key = ("unused", kind, error.field)
-        log_safely(logging.ERROR, key, said, kind, error.field, given, where, error.rule)
+        said = f"not used kind=%s field=%s given=%s{where}: %s"
+        key, values = ("unused", kind, error.field), (error.field, given, *shown, error.rule)
+        log_safely(logging.ERROR, key, said, kind, *values)
     else:
         name = type(error).__name__
-        said = "not used kind=%s error=%s%s"
-        log_safely(logging.ERROR, ("unused", kind, name), said, kind, name, where, error=error)
+        said = f"not used kind=%s error=%s{where}"
+        log_safely(logging.ERROR, ("unused", kind, name), said, kind, name, *shown, error=error)
 
 
 def _deliver_counted(events: Sequence[Event]) -> None:

@@ -121,7 +121,7 @@ def track_purchase(
         with loading.lock:
             from django_topsort.purchases.finding import describe_order
 
-        _reporter.left_out("purchases", "overflow", f"order={describe_order(order)}")
+        _reporter.left_out("purchases", "overflow", "order=%s", describe_order(order))
 
 
 def _track_on_commit(order: Any, request: HttpRequest | None, opaque_user_id: str | None) -> None:

@@ -300,6 +300,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E060", {"TOPSORT_VIEWABLE_SECONDS": -1}, "from 0 to 60", "VIEWABLE_SECONDS = 1.0"),
     ("E061", {"TOPSORT_USER_HEADER": "yes"}, "True or False", "USER_HEADER = False"),
     ("E062", {"TOPSORT_CLICK_ADDRESS_RATE": 9}, '"60/minute"', "ADDRESS_RATE = '1200/minute'"),
+    ("E070", {"TOPSORT_METRICS_TOKEN": "guess me"}, "8 characters", "secrets.token_urlsafe()"),
     ("W016", {"TOPSORT_LINK_USERS": True}, "nothing to link", "TOPSORT_USER_ID"),
     ("W017", {"CACHES": ALONE}, "counts for itself", "RedisCache"),
     ("W012", SENDING, "purchases are kept in memory", f'write "purchases": "{OUTBOX}"'),
