@@ -112,6 +112,7 @@ class Actions:
 
 
 NAMES = ("send_again", "send_now", "give_up", "export_json", "export_csv")
+SHORT = {"send_again": _("Send again"), "send_now": _("Send now"), "give_up": _("Give up …")}
 
 
 def _choose(request: HttpRequest, queryset: OutboxQuerySet) -> list[OutboxEvent]:

@@ -11,14 +11,14 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from django_topsort.outbox.admin import words
-from django_topsort.outbox.admin.actions import NAMES, Actions
+from django_topsort.outbox.admin.actions import NAMES, SHORT, Actions
 from django_topsort.outbox.admin.filters import FILTERS
 from django_topsort.outbox.admin.links import find_order
 from django_topsort.outbox.admin.listing import EventList, ShortPaginator, get_words
 from django_topsort.outbox.admin.payloads import build_payload, format_payload
 from django_topsort.outbox.admin.reading import ReadOnly
 from django_topsort.outbox.admin.summary import build_summary
-from django_topsort.outbox.models import OutboxEvent
+from django_topsort.outbox.models import WAITING, OutboxEvent
 from django_topsort.outbox.rows import show
 from django_topsort.outbox.store import get_outbox_database
 
@@ -37,7 +37,7 @@ SEE_SHOPPERS = "topsort_outbox.view_rememberedshopper"
 class OutboxEventAdmin(ReadOnly, Actions, EventAdmin):
     """Each event with its state in words, its age and the reason why it is not delivered."""
 
-    list_display = ("what", "kind", "state", "age", "attempts", "next_try", "reason")
+    list_display = ("what", "kind", "state", "age", "attempts", "reason")
     list_filter = FILTERS
     search_fields = ("event_id__exact",)
     search_help_text = _(
@@ -103,9 +103,9 @@ class OutboxEventAdmin(ReadOnly, Actions, EventAdmin):
     ) -> HttpResponse:
         """Answer with a row's page, and with what can be done about the row."""
         row = context["original"]
-        names = [name for name in NAMES[:3] if words.can(name, row)]
-        titles = dict(self.get_action_choices(request, []))
-        context["row_actions"] = [(name, titles[name]) for name in names if name in titles]
+        names = [name for name in SHORT if words.can(name, row)]
+        allowed = self.get_actions(request)
+        context["row_actions"] = [(name, SHORT[name]) for name in names if name in allowed]
         return super().render_change_form(request, context, *arguments, **options)
 
     @admin.display(description=_("event"))
@@ -130,9 +130,13 @@ class OutboxEventAdmin(ReadOnly, Actions, EventAdmin):
         return words.say_due(row)
 
     @admin.display(description=_("reason"))
-    def reason(self, row: OutboxEvent) -> str:
-        """Return the beginning of why the row is where it is."""
-        return Truncator(words.say_reason(row)).chars(140)
+    def reason(self, row: OutboxEvent) -> SafeString:
+        """Return the beginning of why the row is where it is, and when it is tried next."""
+        said = Truncator(words.say_reason(row)).chars(140)
+        if row.status not in WAITING:
+            return format_html("{}", said)
+        due = _("next try: %(due)s") % {"due": words.say_due(row)}
+        return format_html('{}<br><span class="topsort-note">{}</span>', said, due)
 
     @admin.display(description=_("reason"))
     def full_reason(self, row: OutboxEvent) -> SafeString:

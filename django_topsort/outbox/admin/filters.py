@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class NeedsFilter(admin.SimpleListFilter):
     """What nothing but a person helps."""
 
-    title = _("needs somebody")
+    title = _("need")
     parameter_name = "needs"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:

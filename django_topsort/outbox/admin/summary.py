@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from django.utils.text import get_text_list
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -49,7 +50,10 @@ class Cause(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """All that stands above the list. ``level``: "well", "busy" or "bad"."""
+    """All that stands above the list. ``level``: "well", "busy" or "bad".
+
+    ``needs``: whether there is something that nothing but a person helps.
+    """
 
     level: str
     headline: str
@@ -57,6 +61,7 @@ class Summary(NamedTuple):
     rows: tuple[Row, ...]
     facts: tuple[str, ...]
     causes: tuple[Cause, ...]
+    needs: bool
 
 
 def build_summary() -> Summary:
@@ -70,6 +75,7 @@ def build_summary() -> Summary:
         tuple(_build_row(figures, kind) for kind in EVENT_KINDS_BY_WORTH),
         tuple(_build_facts(figures)),
         tuple(_build_causes(figures)),
+        bool(figures.find((Status.REJECTED,), "purchases") or figures.find((Status.DEAD,))),
     )
 
 
@@ -124,13 +130,22 @@ def judge(figures: Figures) -> tuple[str, str, str]:
 
 
 def _name(parts: list[Part]) -> str:
-    """Return how many events these are, and of what kind if it is one."""
-    count = sum(part.total for part in parts)
-    if {part.kind for part in parts} == {"purchases"}:
-        said = ngettext("%(count)s purchase", "%(count)s purchases", count)
-    else:
-        said = ngettext("%(count)s event", "%(count)s events", count)
-    return said % {"count": say_count(parts)}
+    """Return how many events these are, the purchases among them apart."""
+    purchases = [part for part in parts if part.kind == "purchases"]
+    others = [part for part in parts if part.kind != "purchases"]
+    names = []
+    if purchases:
+        total = sum(part.total for part in purchases)
+        said = ngettext("%(count)s purchase", "%(count)s purchases", total)
+        names.append(said % {"count": say_count(purchases)})
+    if others:
+        total = sum(part.total for part in others)
+        if purchases:
+            said = ngettext("%(count)s other event", "%(count)s other events", total)
+        else:
+            said = ngettext("%(count)s event", "%(count)s events", total)
+        names.append(said % {"count": say_count(others)})
+    return str(get_text_list(names, _("and")))
 
 
 def _is_failing(figures: Figures) -> bool:
@@ -191,7 +206,8 @@ def _build_cell(
     age = say_age(oldest, figures.now)
     is_more = any(part.total > MOST for part in parts)
     note = (_("for at least %(age)s") if is_more else _("for up to %(age)s")) % {"age": age}
-    return Cell(say_count(parts), query, figures.now - oldest > timedelta(hours=1), note)
+    is_bad = kind == "purchases" and figures.now - oldest > timedelta(hours=1)
+    return Cell(say_count(parts), query, is_bad, note)
 
 
 def _build_facts(figures: Figures) -> list[str]:
@@ -213,8 +229,10 @@ def _build_facts(figures: Figures) -> list[str]:
         )
         facts.append(said % {"count": f"{leased:,}"})
     if figures.failure is not None:
-        said = _("Last failure among what waits: about %(age)s ago, %(text)s")
-        values = {"age": say_age(figures.failure.at, now), "text": figures.failure.text}
+        said = _("Last failure among what waits: within the last %(age)s, %(text)s")
+        is_new = now - figures.failure.at < timedelta(minutes=1)
+        age = _("minute") if is_new else timesince(figures.failure.at, now)
+        values = {"age": age, "text": figures.failure.text}
         facts.append(said % values)
     if announced := figures.find((Status.ANNOUNCED,)):
         said = _("Of what waits, %(count)s announced: the order is looked at when it is committed.")
