@@ -64,7 +64,9 @@ def test_what_waits_for_a_later_try_is_sent_now_but_for_what_is_being_sent() -> 
 
 
 def test_nothing_that_waits_for_a_later_try_is_said_to_be_none() -> None:
-    assert "Nothing of that waits for a later try." in act("send_now", [store("1")]).content.decode()
+    assert (
+        "Nothing of that waits for a later try." in act("send_now", [store("1")]).content.decode()
+    )
 
 
 def test_who_has_sent_what_again_is_written_down() -> None:

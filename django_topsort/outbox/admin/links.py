@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.apps import apps
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 if TYPE_CHECKING:
     from django.contrib.admin import AdminSite
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 
 class Link(NamedTuple):
-    """An address, and what is there. ``is_search``: a list in which the order is looked for."""
+    """An address. ``is_search``: of a list in which the order is looked for."""
 
     url: str
-    name: str
     is_search: bool
 
 
@@ -45,7 +44,7 @@ def find_order(row: OutboxEvent, request: HttpRequest, site: AdminSite) -> Link 
         if model_admin.has_view_permission(request):
             link = _build(site, model, "changelist", [])
             query = urlencode({"q": row.event_id})
-            return link and link._replace(url=f"{link.url}?{query}", is_search=True)
+            return link._replace(url=f"{link.url}?{query}")
     return None
 
 
@@ -59,9 +58,6 @@ def _read_announcement(row: OutboxEvent) -> tuple[Any, Any] | None:
     return (model, key) if isinstance(key, int | str) else None
 
 
-def _build(site: AdminSite, model: Any, page: str, arguments: list[Any]) -> Link | None:
+def _build(site: AdminSite, model: Any, page: str, arguments: list[Any]) -> Link:
     name = f"{site.name}:{model._meta.app_label}_{model._meta.model_name}_{page}"
-    try:
-        return Link(reverse(name, args=arguments), str(model._meta.verbose_name), is_search=False)
-    except NoReverseMatch:
-        return None
+    return Link(reverse(name, args=arguments), is_search=page == "changelist")
