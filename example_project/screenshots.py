@@ -130,7 +130,8 @@ def read(database: Path, query: str) -> list[Any]:
 def turn_clock(database: Path) -> None:
     """Make the night longer: all that is in the outbox was written hours ago, evenly."""
     moved = "strftime('%Y-%m-%d %H:%M:%f', {0}, '-' || ({1}) || ' minutes')"
-    back = f"{HOURS * 60} - 7 * (id % 25)"
+    last = "(SELECT max(id) FROM topsort_outbox_outboxevent)"
+    back = f"5 + {HOURS * 60} * ({last} - id) / {last}"
     with closing(sqlite3.connect(database, timeout=PATIENCE)) as connection, connection:
         for name in ("created_at", "occurred_at", "settled_at"):
             connection.execute(

@@ -155,6 +155,16 @@ def test_purchases_are_given_up_by_who_has_a_permission_of_its_own(may: bool) ->
     assert dead == ({"1", "2", "3"} if may else {"2"})
 
 
+def test_announced_order_that_is_given_up_is_named_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    row = store("1001", is_announcement=True, status=Status.ANNOUNCED)
+
+    act("give_up", [row], *CLERK, "give_up_purchases", confirmed="yes", reason="a test")
+
+    assert "left out kind=purchases reason=given_up id=1001" in caplog.text
+
+
 def test_what_has_ended_is_not_given_up() -> None:
     row = store("1", "clicks", status=Status.DELIVERED)
 

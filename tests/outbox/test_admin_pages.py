@@ -168,6 +168,19 @@ def test_order_of_a_purchase_is_looked_for(kind: str) -> None:
     assert ('<a href="/admin/shop/order/?q=A%261">look for it' in page) is (kind == "purchases")
 
 
+@with_orders
+def test_order_is_not_looked_for_by_who_may_not_see_orders() -> None:
+    assert "look for it" not in show(store("1001"))
+
+
+def test_page_of_a_row_that_is_gone_leads_back() -> None:
+    url = reverse("admin:topsort_outbox_outboxevent_change", args=[4711])
+
+    page = build_client("view_outboxevent").get(url, follow=True).content.decode()
+
+    assert "exist. Perhaps it was deleted?" in page
+
+
 def test_order_that_the_admin_does_not_have_is_no_link() -> None:
     assert "look for it in this admin" not in show(store("1001"), "view_order")
 

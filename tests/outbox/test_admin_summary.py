@@ -134,7 +134,9 @@ def test_nobody_sends(settings: Any, is_relaying: bool) -> None:
 def test_somebody_sends_while_old_rows_are_left(sign: dict[str, Any]) -> None:
     store("1", created_at=ago(hours=3), due_at=ago(hours=3))
     now = get_database_time("default")
-    values = {name: now + of if isinstance(of, timedelta) else of for name, of in sign.items()}
+    values: dict[str, Any] = {
+        name: now + of if isinstance(of, timedelta) else of for name, of in sign.items()
+    }
     store("2", **values)
 
     found = build_summary()
