@@ -31,7 +31,7 @@ PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak bench matrix test-wheel lint hooks format build release-check lock clean FORCE
+.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak bench matrix test-wheel lint hooks format build release-check lock screenshots clean FORCE
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -55,6 +55,9 @@ test-servers: $(VENV)/.servers  ## Run pages and exits under gunicorn, uWSGI, uv
 
 test-browsers: $(VENV)/.browsers  ## Run Chromium, Topsort's own scripts and a fuzzer against a site
 	$(PYTEST) -m browsers tests/browsers $(ARGS)
+
+screenshots: $(VENV)/.browsers  ## Make the pictures of docs/images anew, in Chromium
+	@$(BIN)/python example_project/screenshots.py
 
 test-faults: $(VENV)/.servers $(DRIVER)  ## Run the faults of docs/faults.md, one by one
 	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)

@@ -14,6 +14,7 @@ SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "only-good-enough-for-development
 ALLOWED_HOSTS = os.environ.get("SHOP_HOSTS", "localhost 127.0.0.1 [::1]").split()
 
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
