@@ -16,7 +16,7 @@ from docs.extensions.reference_from_code.links import get_repository  # noqa: E4
 
 # What the code needs to be imported; none of the reference depends on what a project sets.
 settings.configure(
-    SECRET_KEY="only-to-build-the-documentation",
+    SECRET_KEY="only-to-build-the-documentation",  # noqa: S106
     INSTALLED_APPS=[
         "django.contrib.auth",
         "django.contrib.contenttypes",
@@ -62,6 +62,7 @@ nitpick_ignore = [
         "testing.rules.Verdict",
     )
 ]
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 python_use_unqualified_type_names = True

@@ -105,12 +105,12 @@ class Reader:
             return "".join(map(self._read_one, node.values))
         if isinstance(node, ast.FormattedValue):
             return self._read_one(node.value)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id == "suggest":
-                return "Did you mean {name}?"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "suggest":
+            return "Did you mean {name}?"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if isinstance(node.func.value, ast.JoinedStr):
-                return self._read_one(node.func.value)  # stripped, or the like
+            text = node.func.value
+            if isinstance(text, ast.JoinedStr):
+                return self._read_one(text)  # stripped, or the like
         try:
             return str(self._evaluate(node))
         except Exception:
@@ -143,7 +143,7 @@ class Reader:
         return [value]
 
     def _find_returned(self, call: ast.Call) -> tuple[str, ...]:
-        """Return the texts that another function of the module returns, where the call is of one."""
+        """Return the texts that a function of the module returns, where the call is of one."""
         name = call.func.id if isinstance(call.func, ast.Name) else ""
         for node in _parse(Path(inspect.getfile(self.module))).body:
             if isinstance(node, Function) and node.name == name:

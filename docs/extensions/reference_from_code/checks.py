@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from django_topsort.checks.subjects import DEPLOY_CHECKS
 from docs.extensions.reference_from_code.builders import Built, find_builders
 from docs.extensions.reference_from_code.markdown import join_sections, write_text
 from docs.extensions.reference_from_code.rules import ask_rule, get_rules
-from django_topsort.checks.subjects import DEPLOY_CHECKS
 
 LEVELS = {"E": "Error", "W": "Warning"}
 

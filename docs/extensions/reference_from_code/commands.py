@@ -16,7 +16,7 @@ PREFIX = "topsort_"
 def get_own_commands() -> dict[str, BaseCommand]:
     """Return this package's commands by their names."""
     return {
-        name: load_command_class(app, name) if isinstance(app, str) else app
+        name: load_command_class(app, name)
         for name, app in sorted(get_commands().items())
         if name.startswith(PREFIX)
     }
@@ -31,7 +31,7 @@ def get_arguments(name: str, command: BaseCommand) -> Iterator[Action]:
 
 
 def _get_actions(command: BaseCommand, name: str) -> list[Action]:
-    return command.create_parser("manage.py", name)._actions  # noqa: SLF001  # argparse has no other
+    return command.create_parser("manage.py", name)._actions  # argparse has no other
 
 
 def write_commands() -> str:

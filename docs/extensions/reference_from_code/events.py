@@ -51,7 +51,7 @@ def _write_class(one: type[Part]) -> str:
     path = f"django_topsort.events.{one.__name__}"
     about = f"```{{eval-rst}}\n.. autoclass:: {path}(*, {names})\n```"
     rows = [_write_field(one, field) for field in get_fields(one)]
-    head = ("field", "in JSON", "type", "what it is", "allowed")
+    head = ("field", "in JSON", "type", "what it is, and its limits")
     heading = f"(event-{one.__name__})=\n## {one.__name__}"
     return f"{heading}\n\n{about}\n\n{write_table(head, rows)}"
 
@@ -64,8 +64,8 @@ def get_fields(one: type[Part]) -> tuple[msgspec.structs.FieldInfo, ...]:
 def _write_field(one: type[Part], field: msgspec.structs.FieldInfo) -> tuple[str, ...]:
     name = f"{write_code(field.name)}{', required' if field.required else ''}"
     rules = "; ".join(get_limits(one, field.name))
-    kind = _write_type(field)
-    return (name, write_code(field.encode_name), kind, _get_said(one, field.name), rules)
+    texts = [text for text in (get_said(one, field.name), rules) if text]
+    return (name, write_code(field.encode_name), _write_type(field), ". It ".join(texts))
 
 
 def _write_type(field: msgspec.structs.FieldInfo) -> str:
@@ -76,8 +76,8 @@ def _write_type(field: msgspec.structs.FieldInfo) -> str:
     return write_code(kind)
 
 
-def _get_said(one: type[Part], name: str) -> str:
-    """Return what the docstring of the class, or of one that it is made from, says of a field."""
+def get_said(one: type[Part], name: str) -> str:
+    """Return what the docstring of a class, or of one that it is made from, says of a field."""
     for owner in one.__mro__:
         for named, said in SAID.findall(inspect.getdoc(owner) or ""):
             if f"``{name}``" in named:
@@ -111,7 +111,7 @@ def _wrong_values() -> list[object]:
 
 
 def build_samples(one: type[Part]) -> list[dict[str, Any]]:
-    """Return arguments of which the class makes valid instances: one set for each of its choices."""
+    """Return arguments of which a class makes valid instances: a set for each of its choices."""
     fields = get_fields(one)
     sample = {field.name: _build_value(field.type) for field in fields if field.required}
     if any(field.name == "resolved_bid_id" for field in fields):

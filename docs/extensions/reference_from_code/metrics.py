@@ -27,7 +27,7 @@ def build_full_status() -> dict[str, Any]:
     status = get_status()
     for figures in status["process"].values():
         figures["reasons"] = {"overflow": 1}
-    outbox = {name: 0 for name in OUTBOX_FIGURES} | {"oldest_seconds": 1.0}
+    outbox = dict.fromkeys(OUTBOX_FIGURES, 0) | {"oldest_seconds": 1.0}
     for name in ("oldest_seconds", "last_success_at", "last_error_at"):
         status[name] = 1.0
     status["outbox"] = {kind: dict(outbox) for kind in EVENT_KINDS}

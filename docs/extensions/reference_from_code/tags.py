@@ -7,9 +7,7 @@ import re
 import types
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any
-
-from django.template import Library
+from typing import TYPE_CHECKING, Any
 
 from django_topsort import arguments
 from django_topsort.jinja2 import TopsortExtension
@@ -19,6 +17,9 @@ from docs.extensions.reference_from_code.markdown import (
     write_docstring,
     write_table,
 )
+
+if TYPE_CHECKING:
+    from django.template import Library
 
 LIBRARIES = (
     "django_topsort.templatetags.topsort",
@@ -133,7 +134,9 @@ def _write_fields() -> str:
 
 
 def _write_kind(name: str, kind: type, kinds: dict[str, type]) -> str:
-    bases = [base.__name__ for base in getattr(kind, "__orig_bases__", ()) if base in kinds.values()]
+    bases = [
+        base.__name__ for base in getattr(kind, "__orig_bases__", ()) if base in kinds.values()
+    ]
     inherited = {field for base in bases for field in inspect.get_annotations(kinds[base])}
     rows = [
         (write_code(field), write_code(getattr(annotation, "__forward_arg__", annotation)))

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOCTREE = re.compile(r"^```{toctree}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TITLED = re.compile(r"^.* <(.*)>$")  # a title of its own, in place of the page's
 
 
 def get_pages() -> list[str]:
@@ -46,7 +47,8 @@ def leave_out_globs(page: str, text: str) -> str:
 def _find_pages(page: str, entry: str) -> Iterator[str]:
     if not entry or entry.startswith(":"):
         return
-    path = os.path.normpath(PurePosixPath(page).parent / entry)
+    target = TITLED.sub(r"\1", entry)
+    path = os.path.normpath(PurePosixPath(page).parent / target)
     for name in get_pages():
         # A star does not go down into folders.
         same_folder = PurePosixPath(name).parent == PurePosixPath(path).parent
