@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 def write_page(app: Sphinx, docname: str, source: list[str]) -> None:
     """Fill in what a page takes from the code; ``source`` holds its text, and is replaced."""
-    source[0] = build_page(docname, source[0])
+    from sphinx.util import logging
+
+    try:
+        source[0] = build_page(docname, source[0])
+    except ValueError as error:
+        # A warning, so that a build says all that is wrong at once.
+        logging.getLogger(__name__).warning("%s", error, location=docname)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
