@@ -70,6 +70,8 @@ python_use_unqualified_type_names = True
 html_theme = "furo"
 html_title = f"django-topsort {version}"
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["tables.css"]
 html_theme_options = {
     "source_repository": get_repository(),
     "source_branch": "main",

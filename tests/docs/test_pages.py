@@ -12,7 +12,7 @@ from django.core.management import get_commands
 
 from django_topsort.jinja2 import TopsortExtension
 from docs.extensions.reference_from_code.links import get_repository, rewrite_links
-from docs.extensions.reference_from_code.pages import WRITERS, build_page, mark_templates
+from docs.extensions.reference_from_code.pages import WRITERS, build_page, mark_blocks
 from docs.extensions.reference_from_code.tags import LIBRARIES, get_tags
 from docs.extensions.reference_from_code.toctrees import (
     get_pages,
@@ -129,11 +129,17 @@ def test_links_in_code_are_left_alone() -> None:
 
 
 def test_templates_are_marked_as_what_they_are() -> None:
-    text = '```html\n{% load topsort %}\n```\n```html\n<% x %>\n```\n```html title="x"\n<p>\n```'
+    text = "```html\n{% load topsort %}\n```\n```html\n<% x %>\n```\n```html\n<p>\n```"
 
-    marked = mark_templates(text)
+    assert re.findall("```(.+)", mark_blocks(text)) == ["html+django", "text", "html"]
 
-    assert re.findall("```(.+)", marked) == ["html+django", "text", 'html title="x"']
+
+def test_title_stands_above_its_block() -> None:
+    text = '1. Do:\n\n   ```python title="a.py"\n   x\n   ```\n'
+
+    assert mark_blocks(text) == (
+        "1. Do:\n\n   ```{code-block} python\n   :caption: a.py\n\n   x\n   ```\n"
+    )
 
 
 def test_pattern_that_matches_no_page_is_left_out() -> None:

@@ -43,7 +43,7 @@ def write_commands() -> str:
 
 def _write_command(name: str, command: BaseCommand) -> str:
     rows = [_write_argument(action) for action in get_arguments(name, command)]
-    table = write_table(("argument", "what it does", "default"), rows) if rows else ""
+    table = write_table(("argument", "what it does"), rows) if rows else ""
     synopsis = f"```console\nmanage.py {name}{_write_synopsis(name, command)}\n```"
     heading = f"(command-{name})=\n## {name}"
     return join_sections([heading, synopsis, command.help, table]).rstrip()
@@ -54,15 +54,16 @@ def _write_synopsis(name: str, command: BaseCommand) -> str:
     return "".join(f" {action.metavar or action.dest.upper()}" for action in needed)
 
 
-def _write_argument(action: Action) -> tuple[str, str, str]:
+def _write_argument(action: Action) -> tuple[str, str]:
     name = ", ".join(action.option_strings) or str(action.metavar or action.dest.upper())
     if action.option_strings and action.nargs != 0:
         name += f" {_write_metavar(action)}"
-    text = action.help or ""
-    if action.choices and not all(str(choice) in text for choice in action.choices):
-        text = f"{text}; one of {', '.join(map(str, action.choices))}".lstrip("; ")
-    default = "" if action.default in (None, False, SUPPRESS, "") else write_code(action.default)
-    return write_code(name), (text % {"default": action.default}) if "%(" in text else text, default
+    parts = [(action.help or "").replace("%(default)s", str(action.default))]
+    if action.choices and not all(str(choice) in parts[0] for choice in action.choices):
+        parts.append(f"one of {', '.join(map(str, action.choices))}")
+    if action.default not in (None, False, SUPPRESS, "") and "default" not in parts[0]:
+        parts.append(f"default: {action.default}")
+    return write_code(name), "; ".join(part for part in parts if part)
 
 
 def _write_metavar(action: Action) -> str:

@@ -51,7 +51,7 @@ def _write_class(one: type[Part]) -> str:
     path = f"django_topsort.events.{one.__name__}"
     about = f"```{{eval-rst}}\n.. autoclass:: {path}(*, {names})\n```"
     rows = [_write_field(one, field) for field in get_fields(one)]
-    head = ("field", "in JSON", "type", "what it is, and its limits")
+    head = ("field, in JSON", "type", "what it is, and its limits")
     heading = f"(event-{one.__name__})=\n## {one.__name__}"
     return f"{heading}\n\n{about}\n\n{write_table(head, rows)}"
 
@@ -62,10 +62,11 @@ def get_fields(one: type[Part]) -> tuple[msgspec.structs.FieldInfo, ...]:
 
 
 def _write_field(one: type[Part], field: msgspec.structs.FieldInfo) -> tuple[str, ...]:
-    name = f"{write_code(field.name)}{', required' if field.required else ''}"
+    names = dict.fromkeys((field.name, field.encode_name))
+    name = "<br>".join(map(write_code, names)) + ("<br>required" if field.required else "")
     rules = "; ".join(get_limits(one, field.name))
     texts = [text for text in (get_said(one, field.name), rules) if text]
-    return (name, write_code(field.encode_name), _write_type(field), ". It ".join(texts))
+    return (name, _write_type(field), ". It ".join(texts))
 
 
 def _write_type(field: msgspec.structs.FieldInfo) -> str:

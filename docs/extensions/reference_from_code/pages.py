@@ -21,7 +21,11 @@ from docs.extensions.reference_from_code.toctrees import leave_out_globs
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 MARK = re.compile(r"^<!-- from the code: (\w+) -->$", re.MULTILINE)
-TEMPLATE = re.compile(r"^(```+)html\b([^\n]*\n)(.*?)(?=^\1$)", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^(?P<fence>(?P<indent> *)```+)(?P<language>[\w+-]+)(?: title=\"(?P<title>[^\"\n]+)\")?\n"
+    r"(?P<text>.*?)^(?P=fence)$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def write_readme() -> str:
@@ -46,17 +50,25 @@ WRITERS: Mapping[str, Callable[[], str]] = MappingProxyType(
 )
 
 
-def mark_templates(text: str) -> str:
-    """Return ``text`` with each block of HTML that has tags in it marked as what it is.
+def mark_blocks(text: str) -> str:
+    """Return ``text`` with its blocks of code as Sphinx shows them best.
 
-    Only Sphinx knows such a language; where the pages are read as files, they are HTML.
+    HTML that has tags in it is marked as a template, and a title stands above its block. Where the
+    pages are read as files, they have neither.
     """
 
     def mark(block: re.Match[str]) -> str:
-        language = "text" if "<%" in block[3] else "html+django" if "{%" in block[3] else "html"
-        return f"{block[1]}{language}{block[2]}{block[3]}"
+        fence, language, title = block["fence"], block["language"], block["title"]
+        if language == "html":
+            is_jinja2, is_django = "<%" in block["text"], "{%" in block["text"]
+            language = "text" if is_jinja2 else "html+django" if is_django else "html"
+        if not title:
+            return f"{fence}{language}\n{block['text']}{fence}"
+        indent = block["indent"]
+        caption = f"{indent}:caption: {title}\n\n"
+        return f"{fence}{{code-block}} {language}\n{caption}{block['text']}{fence}"
 
-    return TEMPLATE.sub(mark, text)
+    return BLOCK.sub(mark, text)
 
 
 def build_page(name: str, text: str) -> str:
@@ -66,4 +78,4 @@ def build_page(name: str, text: str) -> str:
     """
     page = PurePosixPath("docs", f"{name}.md")
     filled = MARK.sub(lambda mark: WRITERS[mark[1]](), leave_out_globs(name, text))
-    return mark_templates(rewrite_links(filled, page, page))
+    return mark_blocks(rewrite_links(filled, page, page))
