@@ -31,7 +31,7 @@ PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak bench matrix test-wheel lint hooks format build release-check lock screenshots clean FORCE
+.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak bench matrix test-wheel lint hooks format build release-check lock screenshots docs clean FORCE
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -91,6 +91,10 @@ lint: $(VENV)/.dev  ## Check style, types, floors and migrations
 
 hooks: $(VENV)/.tools  ## Run what .pre-commit-config.yaml runs before a commit, over all files
 	$(BIN)/pre-commit run --all-files
+docs: $(VENV)/.docs  ## Build the documentation site into build/docs; warnings are errors
+	@rm -rf build/docs
+	$(BIN)/python -m sphinx -b html -n -W --keep-going -q docs build/docs
+	@echo "Open build/docs/index.html"
 
 format: $(VENV)/.dev  ## Write the code as `make lint` wants it
 	$(BIN)/ruff check --fix
@@ -146,6 +150,11 @@ $(VENV)/.servers: requirements/servers.txt requirements/uwsgi.txt $(VENV)/.dev
 $(VENV)/.browsers: requirements/browsers.txt $(VENV)/.servers
 	@echo "Installing what drives a browser into $(VENV) ..."
 	@$(INSTALL) --constraint requirements/dev.txt -r requirements/browsers.txt
+	@touch $@
+
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
+	@echo "Installing what builds the documentation into $(VENV) ..."
+	@$(INSTALL) --constraint requirements/dev.txt -r requirements/docs.txt
 	@touch $@
 
 # Whatever a shop asks for besides, it gets the Django of this environment or is not installed.

@@ -35,6 +35,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 EXAMPLE = sorted((ROOT / "example_project").rglob("*.py"))
+DOCS = sorted((ROOT / "docs").rglob("*.py"))
 
 
 def name_path(path: Path) -> str:
@@ -42,9 +43,11 @@ def name_path(path: Path) -> str:
 
 
 each_module = pytest.mark.parametrize("path", MODULES, ids=name_path)
-each_module_and_benchmark = pytest.mark.parametrize("path", [*MODULES, *BENCHMARKS], ids=name_path)
+each_module_and_benchmark = pytest.mark.parametrize(
+    "path", [*MODULES, *BENCHMARKS, *DOCS], ids=name_path
+)
 each_file = pytest.mark.parametrize(
-    "path", [*MODULES, *BENCHMARKS, *TESTS, *EXAMPLE], ids=name_path
+    "path", [*MODULES, *BENCHMARKS, *TESTS, *EXAMPLE, *DOCS], ids=name_path
 )
 
 
