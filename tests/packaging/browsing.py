@@ -1,4 +1,4 @@
-"""A shopper's browser as far as HTTP goes: cookies, links, forms, and what the page's script posts."""
+"""A browser as far as HTTP goes: cookies, links, forms, and what the script of a page posts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is built once for all tests of this folder: the sdist and the wheel, as they would be published."""
+"""What is built once for all tests of this folder: the sdist and the wheel to publish."""
 
 from __future__ import annotations
 
