@@ -12,11 +12,12 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 from django.test.client import Client
+from django.urls import include, path
 
 from tests.readme import ROOT, Block, get_blocks
 
 GUIDES = {
-    path.stem: path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/howto/*.md"))
+    page.stem: page.read_text(encoding="utf-8") for page in sorted(ROOT.glob("docs/howto/*.md"))
 }
 BROWSER = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 PACKAGES = ("shop", "mysite")
@@ -40,11 +41,12 @@ def get_text(name: str, key: str) -> str:
     return text
 
 
-def read_settings(name: str, key: str = "mysite/settings.py") -> dict[str, Any]:
-    """Return the settings that a block of a guide makes of the tests' own."""
+def read_settings(name: str, key: str = "mysite/settings.py", **given: Any) -> dict[str, Any]:
+    """Return the settings that a block of a guide makes of the tests' own, or of those given."""
     values: dict[str, Any] = {
         "INSTALLED_APPS": list(settings.INSTALLED_APPS),
         "MIDDLEWARE": list(settings.MIDDLEWARE),
+        **given,
     }
     exec(compile(get_text(name, key), key, "exec"), values)
     return {key: value for key, value in values.items() if key.isupper()}
@@ -58,12 +60,12 @@ class Project:
         for package in PACKAGES:
             (folder / package).mkdir()
             (folder / package / "__init__.py").touch()
-        for path, text in GIVEN.items():
-            self.write(path, text)
+        for name, text in GIVEN.items():
+            self.write(name, text)
 
-    def write(self, path: str, text: str) -> None:
+    def write(self, name: str, text: str) -> None:
         """Write a file."""
-        target = self.folder / path
+        target = self.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
 
@@ -74,11 +76,13 @@ class Project:
                 self.write(block.title, block.text)
 
     @contextmanager
-    def use(self, **values: Any) -> Iterator[None]:
-        """Use its templates, and other settings, for a block of code."""
+    def use(self, *urls: Any, **values: Any) -> Iterator[None]:
+        """Use its templates, these paths and the package's, and other settings, for a block."""
         (engine,) = settings.TEMPLATES
-        templates = [{**engine, "DIRS": [self.folder / "shop" / "templates"]}]
-        with override_settings(TEMPLATES=templates, STATIC_URL="/static/", **values):
+        values["TEMPLATES"] = [{**engine, "DIRS": [self.folder / "shop" / "templates"]}]
+        if urls:
+            values["ROOT_URLCONF"] = (*urls, path("topsort/", include("django_topsort.urls")))
+        with override_settings(STATIC_URL="/static/", **values):
             yield
 
     def shopper(self) -> Client:

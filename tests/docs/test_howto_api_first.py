@@ -33,16 +33,16 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def shop(project: Project, settings: Any) -> Iterator[Project]:
+def shop(project: Project) -> Iterator[Project]:
     project.follow("api-first")
     Product.objects.create(pk=1, name="Kettle")
     Product.objects.create(pk=2, name="Teapot")
-    with project.use(**read_settings("api-first")):
-        settings.ROOT_URLCONF = (
-            path("kitchen/", import_string("shop.listing.Kitchen").as_view()),
-            path("checkout/", import_string("shop.checkout.place_order")),
-            path("", include("shop.urls")),
-        )
+    urls = (
+        path("kitchen/", import_string("shop.listing.Kitchen").as_view()),
+        path("checkout/", import_string("shop.checkout.place_order")),
+        path("", include("shop.urls")),
+    )
+    with project.use(*urls, **read_settings("api-first")):
         yield project
 
 

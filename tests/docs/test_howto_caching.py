@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import include, path
+from django.urls import path
 from django.utils.module_loading import import_string
 
 from tests.docs.guides import Project, get_keys, get_text
@@ -52,19 +52,18 @@ def show_text(request: HttpRequest) -> HttpResponse:
 
 
 @pytest.fixture
-def shop(project: Project, settings: Any) -> Iterator[Project]:
+def shop(project: Project) -> Iterator[Project]:
     cache.clear()
     project.follow("caching")
     project.write("shop/auctions.py", WINNERS)
-    settings.ROOT_URLCONF = (
+    urls = (
         path("kitchen/", import_string("shop.views.show_category")),
         path("kitchen/sponsored/", import_string("shop.views.show_sponsored")),
         path("fragments/", show_fragments),
         path("text/", show_text),
-        path("topsort/", include("django_topsort.urls")),
     )
     Product.objects.create(name="Teapot")
-    with project.use():
+    with project.use(*urls):
         yield project
 
 

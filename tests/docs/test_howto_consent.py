@@ -12,7 +12,7 @@ import pytest
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
-from django.urls import include, path
+from django.urls import path
 from django.utils.module_loading import import_string
 
 from django_topsort.backends.locmem import outbox
@@ -51,26 +51,18 @@ def sell(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def shop(project: Project) -> Iterator[Project]:
     """The shop of the guide, with a page that has all tags."""
     project.follow("consent")
     project.write("shop/templates/products.html", PAGE)
-    with project.use(**read_settings("consent")):
-        yield project
-
-
-@pytest.fixture(autouse=True)
-def _urls(shop: Project, settings: Any) -> None:
-    views = import_string("shop.views.answer_banner")
-    show = import_string("shop.pages.show_products")
-    # An object with urlpatterns is a URLconf, too.
-    settings.ROOT_URLCONF = (
-        path("", show),
-        path("banner/", views),
+    urls = (
+        path("", import_string("shop.pages.show_products")),
+        path("banner/", import_string("shop.views.answer_banner")),
         path("sell/", sell),
-        path("topsort/", include("django_topsort.urls")),
     )
+    with project.use(*urls, **read_settings("consent")):
+        yield project
 
 
 def visit(cookies: dict[str, str], **headers: str) -> tuple[Client, HttpResponse]:
@@ -95,7 +87,7 @@ def test_guide_has_these_blocks() -> None:
     ],
 )
 def test_hook_says_who_may_be_tracked(
-    shop: Project, cookies: dict[str, str], headers: dict[str, str], allowed: bool
+    cookies: dict[str, str], headers: dict[str, str], allowed: bool
 ) -> None:
     request = RequestFactory(headers=headers).get("/")
     request.COOKIES.update(cookies)
@@ -216,12 +208,13 @@ def test_hook_that_raises_costs_the_events_and_not_the_page(
     assert "ERROR" in {record.levelname for record in caplog.records}
 
 
+def divide_by_zero(request: HttpRequest) -> bool:
+    raise ZeroDivisionError
+
+
 @pytest.fixture
 def _raising(settings: Any) -> None:
-    def fail(request: HttpRequest) -> bool:
-        raise ZeroDivisionError
-
-    settings.TOPSORT_CONSENT = fail
+    settings.TOPSORT_CONSENT = divide_by_zero
 
 
 async def ask(request: HttpRequest) -> bool:

@@ -46,7 +46,7 @@ def test_guide_has_these_blocks() -> None:
 @pytest.mark.parametrize("key", BLOCKS[:2])
 def test_gunicorn_has_more_time_than_we_need(key: str) -> None:
     values: dict[str, Any] = {}
-    text = re.sub(r"^(from gevent|patch_all).*$", "", get_text("deployments", key), flags=re.M)
+    text = re.sub(r"(?m)^(from gevent|patch_all).*$", "", get_text("deployments", key))
     exec(compile(text, key, "exec"), values)
 
     assert values["graceful_timeout"] > SHUTDOWN

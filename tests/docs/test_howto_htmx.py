@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.urls import include, path
+from django.urls import path
 from django.utils.module_loading import import_string
 
 from tests.docs.guides import Project, get_keys
@@ -19,14 +19,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def shop(project: Project, settings: Any) -> Iterator[Project]:
+def shop(project: Project) -> Iterator[Project]:
     project.follow("htmx")
     Product.objects.bulk_create([Product(name=f"Kettle {number}") for number in range(3)])
-    settings.ROOT_URLCONF = (
-        path("kitchen/", import_string("shop.views.show_products")),
-        path("topsort/", include("django_topsort.urls")),
-    )
-    with project.use():
+    with project.use(path("kitchen/", import_string("shop.views.show_products"))):
         yield project
 
 
@@ -46,4 +42,12 @@ def test_part_has_attributes_and_no_script(shop: Project) -> None:
     assert b"<script" not in part.content
     assert b"hx-get" not in part.content
     assert b'"page":2' in part.content.replace(b" ", b"")
-    assert page["Vary"] == part["Vary"] == "HX-Request"
+    assert page["Vary"] == part["Vary"] == "HX-Request, HX-History-Restore-Request"
+
+
+def test_page_that_is_gone_back_to_is_a_whole_one(shop: Project) -> None:
+    headers = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
+
+    page: Any = shop.shopper().get("/kitchen/?page=2", headers=headers)
+
+    assert b"<script" in page.content

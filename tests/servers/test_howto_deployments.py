@@ -1,8 +1,9 @@
-"""The servers of docs/howto/deployments.md, with its own files: all arrives, and they end in time."""
+"""The servers of docs/howto/deployments.md with its files: all arrives, and they end in time."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,8 +42,9 @@ def test_server_with_the_file_of_the_guide_loses_nothing(
     assert old in SERVERS[kind].command
 
     # So long an interval that only the end of the server sends it.
-    with serve(kind, tmp_path / "log", instead=instead, **settings(api)) as site:
-        site.get(f"/plain/?visit={name_visit()}")
+    settings: dict[str, Any] = {"TOPSORT_API_URL": api.url, "TOPSORT_FLUSH_INTERVAL": 60}
+    with serve(kind, tmp_path / "log", instead=instead, **settings) as site:
+        site.get(f"/plain/?id={name_visit()}")
         recorded = len(site.get_kept_ids())
         code, seconds = site.stop()
 
@@ -50,7 +52,3 @@ def test_server_with_the_file_of_the_guide_loses_nothing(
     assert code == SERVERS[kind].ends_with
     assert seconds < 15
     assert len(api.wait_for(recorded, timeout=PATIENCE)) == recorded
-
-
-def settings(api: FakeApi) -> dict[str, object]:
-    return {"TOPSORT_API_URL": api.url, "TOPSORT_FLUSH_INTERVAL": 60}
