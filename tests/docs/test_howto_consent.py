@@ -217,8 +217,7 @@ def _raising(settings: Any) -> None:
     settings.TOPSORT_CONSENT = divide_by_zero
 
 
-async def ask(request: HttpRequest) -> bool:
-    return True
+async def ask(request: HttpRequest) -> None: ...
 
 
 def test_hook_that_is_async_is_named_in_the_log(
