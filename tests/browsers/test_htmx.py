@@ -114,3 +114,19 @@ def test_list_that_is_drawn_anew_is_reported_on_its_new_page_alone(shop: Browser
     assert paths == {"/kitchen/": 2, "/bath/": 2}
     views = [event.page.page_id for event in outbox if isinstance(event, PageView)]
     assert views == ["kitchen", "/bath/"]
+
+
+def test_page_that_a_boosted_link_brings_is_said_once(shop: Browser) -> None:
+    shop.run(
+        "const to = document.body; to.insertAdjacentHTML('beforeend', arguments[0]);"
+        " htmx.process(to)",
+        "<a id=boosted href='/kitchen/?page=2' hx-boost=true>More</a>",
+    )
+
+    shop.find("boosted").click()
+
+    wait_for_impressions("p-1", "p-2", "p-3")
+    views = [event.page.page_id for event in outbox if isinstance(event, PageView)]
+    assert views == ["kitchen", "/kitchen/"]
+    # A second script came with it, and left the page to the first one.
+    assert shop.run("return document.querySelectorAll('script[data-ts-page]').length") == 2

@@ -42,11 +42,12 @@ def test_part_has_attributes_and_no_script(shop: Project) -> None:
     assert b"<script" not in part.content
     assert b"hx-get" not in part.content
     assert b'"page":2' in part.content.replace(b" ", b"")
-    assert page["Vary"] == part["Vary"] == "HX-Request, HX-History-Restore-Request"
+    assert page["Vary"] == part["Vary"] == "HX-Request, HX-Boosted, HX-History-Restore-Request"
 
 
-def test_page_that_is_gone_back_to_is_a_whole_one(shop: Project) -> None:
-    headers = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
+@pytest.mark.parametrize("header", ["HX-Boosted", "HX-History-Restore-Request"])
+def test_what_takes_the_place_of_the_body_is_a_whole_page(shop: Project, header: str) -> None:
+    headers = {"HX-Request": "true", header: "true"}
 
     page: Any = shop.shopper().get("/kitchen/?page=2", headers=headers)
 
