@@ -91,6 +91,7 @@ lint: $(VENV)/.dev  ## Check style, types, floors and migrations
 
 hooks: $(VENV)/.tools  ## Run what .pre-commit-config.yaml runs before a commit, over all files
 	$(BIN)/pre-commit run --all-files
+
 docs: $(VENV)/.docs  ## Build the documentation site into build/docs; warnings are errors
 	@rm -rf build/docs
 	$(BIN)/python -m sphinx -b html -n -W --keep-going -q docs build/docs

@@ -5,9 +5,6 @@ from __future__ import annotations
 import email
 import fnmatch
 import json
-import os
-import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -18,19 +15,9 @@ import pytest
 
 import django_topsort
 from tests.absent import LIBRARIES, SCRIPT
+from tests.packaging.commands import run
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = [
-    ".ci",
-    ".github",
-    "benchmarks",
-    "django_topsort",
-    "docs",
-    "example_project",
-    "requirements",
-    "tests",
-]
-NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.py[co]", "*.sqlite3", ".*_cache")
 
 SETTINGS = """
 INSTALLED_APPS += ["django_topsort", "django_topsort.outbox"]
@@ -78,50 +65,6 @@ with FakeApi(api_key="TSE_packaging") as api:
     assert flush(10)
     print(sorted(event.kind for event in api.events))
 """
-
-
-def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """Return what a command prints; it must succeed."""
-    keep = {
-        key: value for key, value in os.environ.items() if not key.startswith(("DJANGO", "COV"))
-    }
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env={**keep, "PYTHONWARNINGS": "", **environment},
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory with an sdist, and with the wheel that was built from that sdist.
-
-    They are those of a release, where TOPSORT_DIST says where these are.
-    """
-    if given := os.environ.get("TOPSORT_DIST"):
-        return Path(given)
-    base = tmp_path_factory.mktemp("source")
-    source = base / "source"
-    source.mkdir()
-    for name in SHIPPED:
-        shutil.copytree(ROOT / name, source / name, ignore=NOT_SHIPPED)
-    for path in ROOT.iterdir():
-        if path.is_file() and path.suffix != ".sqlite3":
-            shutil.copy(path, source / path.name)
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", base / "dist", cwd=source)
-    return base / "dist"
-
-
-@pytest.fixture(scope="module")
-def wheel(dist: Path) -> Path:
-    (path,) = dist.glob("*.whl")
-    return path
 
 
 @pytest.fixture(scope="module")
