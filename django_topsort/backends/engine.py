@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from django_topsort.accounts import accounts
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.backends.thread import read_number
 from django_topsort.reporting import log_limit
-from django_topsort.sending.publisher import Publisher
+from django_topsort.sending.publisher import PATIENCE, Publisher
+from django_topsort.sending.sender import await_exit
 from django_topsort.wire import build_request, decode_request, encode_request
 
 if TYPE_CHECKING:
@@ -66,8 +68,13 @@ class EngineBackend(BaseEventBackend):
     def __init__(self) -> None:
         super().__init__()
         self._publisher = Publisher(
-            self.publish, accounts.count_stored, self._give_back, self._say_failed
+            self.publish,
+            accounts.count_stored,
+            self.give_back,
+            self._say_failed,
+            at_exit=self.close,
         )
+        self._memory_user = 0  # the process that has used the memory
 
     def publish(self, message: Message) -> None:
         """Give one message to the engine, and raise whatever says that it has not got it."""
@@ -79,17 +86,17 @@ class EngineBackend(BaseEventBackend):
         try:
             packed = self._pack(events)
         except Exception:  # one that cannot be written: the memory finds out which
-            self._give_back(events)
+            self.give_back(events)
             return
-        for message, some in packed:
-            if not self._publisher.put(message, some):
-                self._give_back(some)
+        for message, some, patience in _share_patience(packed):
+            if not self._publisher.put(message, some, patience):
+                self.give_back(some)
 
     def take_over(self, events: Sequence[Event]) -> Sequence[Event]:
         """Take what another backend cannot keep, and return what the broker has not got."""
         left: list[Event] = []
-        for message, some in self._pack(events) if events else ():
-            if not self._publisher.put(message, some):
+        for message, some, patience in _share_patience(self._pack(events) if events else []):
+            if not self._publisher.put(message, some, patience):
                 left += some
         return left
 
@@ -107,8 +114,11 @@ class EngineBackend(BaseEventBackend):
             return [(messages[0], tuple(events))]
         return [(message, read_message(message)) for message in messages]
 
-    def _give_back(self, events: Sequence[Event]) -> None:
-        """Let others have what the broker has not got. Never raises."""
+    def give_back(self, events: Sequence[Event]) -> None:
+        """Let others have what the broker has not got: the overflow, or the memory. Never raises.
+
+        They are counted as recorded, or as taken, by now. Where nobody has them, they are dropped.
+        """
         left = self.overflow(events)
         if not left:
             return
@@ -116,8 +126,15 @@ class EngineBackend(BaseEventBackend):
             memory = self.get_memory()
             if memory is not None:
                 memory.send_events(left)
+                self._end_before_memory()
                 return
         self.report.dropped(left, "overflow")
+
+    def _end_before_memory(self) -> None:
+        """Let the memory be the last to end: it may get what the broker has not got by then."""
+        if self._memory_user != os.getpid():
+            self._memory_user = os.getpid()
+            await_exit(self.close)
 
     def _say_failed(self, error: BaseException, count: int) -> None:
         with suppress(Exception):  # a log handler may raise
@@ -133,4 +150,18 @@ class EngineBackend(BaseEventBackend):
         return {"is_paused": self._publisher.is_paused()}
 
     def close(self) -> None:
-        self._publisher.close(read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0) * PART_FOR_BROKER)
+        timeout = read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0) * PART_FOR_BROKER
+        if self._publisher.close(timeout):
+            # Python calls nobody who asks for it only now that the process ends.
+            memory = self.get_memory()
+            if memory is not None:
+                memory.close()
+
+
+def _share_patience(
+    packed: Sequence[tuple[Message, Sequence[Event]]],
+) -> Iterator[tuple[Message, Sequence[Event], float]]:
+    """Yield messages with the seconds that their caller may wait: 50 ms for all of them."""
+    deadline = time.monotonic() + PATIENCE
+    for message, events in packed:
+        yield message, events, deadline - time.monotonic()
