@@ -14,6 +14,7 @@ from msgspec import Struct
 from django_topsort.accounts import accounts
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.backends.thread import read_number
+from django_topsort.exceptions import TopsortConfigurationError
 from django_topsort.reporting import log_limit
 from django_topsort.sending.publisher import PATIENCE, Publisher
 from django_topsort.sending.sender import await_exit
@@ -70,7 +71,7 @@ class EngineBackend(BaseEventBackend):
         self._publisher = Publisher(
             self.publish,
             accounts.count_stored,
-            self.give_back,
+            self.keep,
             self._say_failed,
             at_exit=self.close,
         )
@@ -86,19 +87,15 @@ class EngineBackend(BaseEventBackend):
         try:
             packed = self._pack(events)
         except Exception:  # one that cannot be written: the memory finds out which
-            self.give_back(events)
+            self.keep(events)
             return
-        for message, some, patience in _share_patience(packed):
-            if not self._publisher.put(message, some, patience):
-                self.give_back(some)
+        for some in self._put(packed):
+            self.keep(some)
 
     def take_over(self, events: Sequence[Event]) -> Sequence[Event]:
         """Take what another backend cannot keep, and return what the broker has not got."""
-        left: list[Event] = []
-        for message, some, patience in _share_patience(self._pack(events) if events else []):
-            if not self._publisher.put(message, some, patience):
-                left += some
-        return left
+        packed = self._pack(events) if events else []
+        return [event for some in self._put(packed) for event in some]
 
     def link_users(self, link: UserLink) -> None:
         """Let the thread backend report it: links have a lane of their own there."""
@@ -114,7 +111,15 @@ class EngineBackend(BaseEventBackend):
             return [(messages[0], tuple(events))]
         return [(message, read_message(message)) for message in messages]
 
-    def give_back(self, events: Sequence[Event]) -> None:
+    def _put(self, packed: Sequence[tuple[Message, Sequence[Event]]]) -> Iterator[Sequence[Event]]:
+        """Give messages to the publisher; yield the events of those that the broker has not got."""
+        deadline = time.monotonic() + PATIENCE  # for all of them
+        for message, some in packed:
+            left = max(0.0, deadline - time.monotonic())
+            if not self._publisher.put(message, some, left):
+                yield some
+
+    def keep(self, events: Sequence[Event]) -> None:
         """Let others have what the broker has not got: the overflow, or the memory. Never raises.
 
         They are counted as recorded, or as taken, by now. Where nobody has them, they are dropped.
@@ -139,6 +144,8 @@ class EngineBackend(BaseEventBackend):
     def _say_failed(self, error: BaseException, count: int) -> None:
         with suppress(Exception):  # a log handler may raise
             name = type(error).__name__
+            if isinstance(error, TopsortConfigurationError):  # ours: no broker's password is in it
+                name = f"{name}: {error}"
             said = "not given to the engine backend=%s events=%s error=%s; they take another way"
             key = ("engine", type(self).__module__, name)
             log_limit.log(logging.WARNING, key, said, type(self).__module__, count, name)
@@ -156,12 +163,3 @@ class EngineBackend(BaseEventBackend):
             memory = self.get_memory()
             if memory is not None:
                 memory.close()
-
-
-def _share_patience(
-    packed: Sequence[tuple[Message, Sequence[Event]]],
-) -> Iterator[tuple[Message, Sequence[Event], float]]:
-    """Yield messages with the seconds that their caller may wait: 50 ms for all of them."""
-    deadline = time.monotonic() + PATIENCE
-    for message, events in packed:
-        yield message, events, deadline - time.monotonic()
