@@ -108,7 +108,7 @@ class TopsortSettings:
     )
     TOPSORT_TASKS_BACKEND = Setting[str](
         "default",
-        "Which engine of Django's TASKS the Tasks backend enqueues with: its alias there.",
+        "The alias in Django's TASKS of the engine to which the Tasks backend gives events.",
     )
     TOPSORT_FILE_PATH = Setting[str | None](
         None, "The file to which the filebased backend appends one JSON line per event."

@@ -55,9 +55,7 @@ class EventBackend(EngineBackend):
             return [_build_error(text, f"{INSTALL} Or use Django 6.0.")]
         except Exception as error:
             alias = topsort_settings.TOPSORT_TASKS_BACKEND
-            text = (
-                f"TOPSORT_TASKS_BACKEND: TASKS has no engine {alias!r} that can be used ({error})."
-            )
+            text = f"TOPSORT_TASKS_BACKEND: TASKS has no {alias!r} that can be used ({error})."
             hint = "Write it into TASKS, with its BACKEND, or name one that is there."
             return [_build_error(text, hint)]
         queue = get_queue()
@@ -80,7 +78,10 @@ def publish_events(messages: Sequence[Message], pause: float = 0.0) -> None:
 
 
 def publish_relay(pause: float = 0.0) -> None:
-    """Let a worker send what is in the outbox, in ``pause`` seconds; raises as ``publish_events``."""
+    """Let a worker send what is in the outbox, in ``pause`` seconds.
+
+    Raises as ``publish_events``.
+    """
     _enqueue(RELAY_OUTBOX, [], pause)
 
 

@@ -15,7 +15,7 @@ from django_topsort.accounts import accounts
 from django_topsort.backends.engine import Message, read_message
 from django_topsort.backends.tasks import build_task, get_engine, is_publishing, publish_events
 from django_topsort.delivery import log_safely
-from django_topsort.engines.forwarding import HOLDING_SECONDS, Leftover, get_forwarder
+from django_topsort.engines.forwarding import HOLDING_SECONDS, get_forwarder
 from django_topsort.routing import get_instance
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def send_events(messages: Sequence[Sequence[Any]]) -> None:
     left = [leftover for leftover in leftovers if leftover.messages]
     if left and not is_publishing() and not get_engine().supports_defer:
         # It is worked at again as soon as a worker is free: so this one is not, for a while.
-        time.sleep(min(HOLDING_SECONDS, min(leftover.pause for leftover in left)))
+        time.sleep(min(HOLDING_SECONDS, *(leftover.pause for leftover in left)))
     for leftover in left:
         for message in leftover.messages:
             _put_back(message, leftover.pause)

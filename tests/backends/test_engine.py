@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -22,7 +23,14 @@ from django_topsort.backends.engine import (
     read_message,
 )
 from django_topsort.delivery import deliver_safely
-from django_topsort.events import EVENT_KINDS, Event, Impression, Placement
+from django_topsort.events import (
+    EVENT_KINDS,
+    Event,
+    Impression,
+    Placement,
+    Purchase,
+    PurchaseItem,
+)
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.sending.publisher import PATIENCE as LONGEST_WAIT
 from django_topsort.testing import BackendContract, FakeApi
@@ -173,9 +181,8 @@ def test_messages_have_128_kib_at_most() -> None:
 
 
 def test_event_that_is_longer_goes_alone() -> None:
-    huge = build_event("purchases", "huge")
-    items = huge.items * 4500  # type: ignore[union-attr]
-    events = [build_event(), type(huge)(id="huge", opaque_user_id="shopper", items=items)]  # type: ignore[call-arg]
+    items = (PurchaseItem(product_id="shoe", unit_price=Decimal("9.95")),) * 4500
+    events = [build_event(), Purchase(id="huge", opaque_user_id="shopper", items=items)]
 
     messages = build_messages(events, 0.0)
 

@@ -12,7 +12,7 @@ import pytest
 
 from django_topsort import routing
 from django_topsort.accounts import accounts
-from django_topsort.backends import locmem
+from django_topsort.backends import locmem, thread
 from django_topsort.backends.engine import Message, build_messages, read_message
 from django_topsort.engines import forwarding
 from django_topsort.engines.forwarding import (
@@ -342,7 +342,7 @@ class TimeLimit(BaseException):
 def test_time_limit_in_the_midst_loses_nothing(
     world: World, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post, posts = forwarding.post_body, []
+    post, posts = thread.post_body, []
 
     def strike(body: bytes) -> None:
         posts.append(body)
@@ -369,7 +369,7 @@ def test_time_limit_of_a_probe_lets_another_out(
         raise TimeLimit
 
     world.forwarder._circuit._open_until = world.clock.now
-    post = forwarding.post_body
+    post = thread.post_body
     monkeypatch.setattr(forwarding, "post_body", strike)
     with pytest.raises(TimeLimit):
         world.forward(pack(build_event()))
