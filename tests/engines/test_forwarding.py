@@ -12,7 +12,8 @@ import pytest
 
 from django_topsort import routing
 from django_topsort.accounts import accounts
-from django_topsort.backends import locmem, thread
+from django_topsort.backends import locmem
+from django_topsort.backends import thread as thread_backend
 from django_topsort.backends.engine import Message, build_messages, read_message
 from django_topsort.engines import forwarding
 from django_topsort.engines.forwarding import (
@@ -342,7 +343,7 @@ class TimeLimit(BaseException):
 def test_time_limit_in_the_midst_loses_nothing(
     world: World, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post, posts = thread.post_body, []
+    post, posts = thread_backend.post_body, []
 
     def strike(body: bytes) -> None:
         posts.append(body)
@@ -369,7 +370,7 @@ def test_time_limit_of_a_probe_lets_another_out(
         raise TimeLimit
 
     world.forwarder._circuit._open_until = world.clock.now
-    post = thread.post_body
+    post = thread_backend.post_body
     monkeypatch.setattr(forwarding, "post_body", strike)
     with pytest.raises(TimeLimit):
         world.forward(pack(build_event()))
