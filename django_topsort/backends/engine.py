@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from msgspec import Struct
 from django_topsort.accounts import accounts
 from django_topsort.backends.base import BaseEventBackend
 from django_topsort.backends.thread import read_number
+from django_topsort.exceptions import TopsortConfigurationError
 from django_topsort.reporting import log_limit
-from django_topsort.sending.publisher import Publisher
+from django_topsort.sending.publisher import PATIENCE, Publisher
+from django_topsort.sending.sender import await_exit
 from django_topsort.wire import build_request, decode_request, encode_request
 
 if TYPE_CHECKING:
@@ -66,8 +69,13 @@ class EngineBackend(BaseEventBackend):
     def __init__(self) -> None:
         super().__init__()
         self._publisher = Publisher(
-            self.publish, accounts.count_stored, self._give_back, self._say_failed
+            self.publish,
+            accounts.count_stored,
+            self.keep,
+            self._say_failed,
+            at_exit=self.close,
         )
+        self._memory_user = 0  # the process that has used the memory
 
     def publish(self, message: Message) -> None:
         """Give one message to the engine, and raise whatever says that it has not got it."""
@@ -79,19 +87,15 @@ class EngineBackend(BaseEventBackend):
         try:
             packed = self._pack(events)
         except Exception:  # one that cannot be written: the memory finds out which
-            self._give_back(events)
+            self.keep(events)
             return
-        for message, some in packed:
-            if not self._publisher.put(message, some):
-                self._give_back(some)
+        for some in self._put(packed):
+            self.keep(some)
 
     def take_over(self, events: Sequence[Event]) -> Sequence[Event]:
         """Take what another backend cannot keep, and return what the broker has not got."""
-        left: list[Event] = []
-        for message, some in self._pack(events) if events else ():
-            if not self._publisher.put(message, some):
-                left += some
-        return left
+        packed = self._pack(events) if events else []
+        return [event for some in self._put(packed) for event in some]
 
     def link_users(self, link: UserLink) -> None:
         """Let the thread backend report it: links have a lane of their own there."""
@@ -107,8 +111,19 @@ class EngineBackend(BaseEventBackend):
             return [(messages[0], tuple(events))]
         return [(message, read_message(message)) for message in messages]
 
-    def _give_back(self, events: Sequence[Event]) -> None:
-        """Let others have what the broker has not got. Never raises."""
+    def _put(self, packed: Sequence[tuple[Message, Sequence[Event]]]) -> Iterator[Sequence[Event]]:
+        """Give messages to the publisher; yield the events of those that the broker has not got."""
+        deadline = time.monotonic() + PATIENCE  # for all of them
+        for message, some in packed:
+            left = max(0.0, deadline - time.monotonic())
+            if not self._publisher.put(message, some, left):
+                yield some
+
+    def keep(self, events: Sequence[Event]) -> None:
+        """Let others have what the broker has not got: the overflow, or the memory. Never raises.
+
+        They are counted as recorded, or as taken, by now. Where nobody has them, they are dropped.
+        """
         left = self.overflow(events)
         if not left:
             return
@@ -116,12 +131,21 @@ class EngineBackend(BaseEventBackend):
             memory = self.get_memory()
             if memory is not None:
                 memory.send_events(left)
+                self._end_before_memory()
                 return
         self.report.dropped(left, "overflow")
+
+    def _end_before_memory(self) -> None:
+        """Let the memory be the last to end: it may get what the broker has not got by then."""
+        if self._memory_user != os.getpid():
+            self._memory_user = os.getpid()
+            await_exit(self.close)
 
     def _say_failed(self, error: BaseException, count: int) -> None:
         with suppress(Exception):  # a log handler may raise
             name = type(error).__name__
+            if isinstance(error, TopsortConfigurationError):  # ours: no broker's password is in it
+                name = f"{name}: {error}"
             said = "not given to the engine backend=%s events=%s error=%s; they take another way"
             key = ("engine", type(self).__module__, name)
             log_limit.log(logging.WARNING, key, said, type(self).__module__, count, name)
@@ -133,4 +157,9 @@ class EngineBackend(BaseEventBackend):
         return {"is_paused": self._publisher.is_paused()}
 
     def close(self) -> None:
-        self._publisher.close(read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0) * PART_FOR_BROKER)
+        timeout = read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0) * PART_FOR_BROKER
+        if self._publisher.close(timeout):
+            # Python calls nobody who asks for it only now that the process ends.
+            memory = self.get_memory()
+            if memory is not None:
+                memory.close()

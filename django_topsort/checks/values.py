@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django_topsort.backends import filebased
 from django_topsort.checks.backends import get_classes
 from django_topsort.checks.messages import build_error, build_warning, show
-from django_topsort.conf import SETTINGS, topsort_settings
+from django_topsort.conf import RELAYS, SETTINGS, topsort_settings
 from django_topsort.fields import CHANNELS, MAX_INTEGER
 from django_topsort.wire import CATEGORY_FIELDS
 
@@ -110,7 +110,9 @@ RULES = {
     ),
     "TOPSORT_SHUTDOWN_TIMEOUT": Rule("E025", is_seconds, SECONDS),
     "TOPSORT_OUTBOX_RELAY": Rule(
-        "E043", lambda value: isinstance(value, bool), "it must be True or False"
+        "E043",
+        lambda value: isinstance(value, bool) or (isinstance(value, str) and value in RELAYS),
+        f"it must be True or False, or one of {', '.join(map(repr, RELAYS))}",
     ),
     "TOPSORT_OUTBOX_SWEEP_INTERVAL": Rule("E044", is_seconds, SECONDS),
     "TOPSORT_OUTBOX_LEASE": Rule(
@@ -126,6 +128,11 @@ RULES = {
         "it must be the name of a queue",
     ),
     "TOPSORT_ENGINE_MAX_AGE": Rule("E064", is_duration, LONG_SECONDS),
+    "TOPSORT_TASKS_BACKEND": Rule(
+        "E068",
+        lambda value: isinstance(value, str) and bool(value),
+        "it must be an alias that TASKS has",
+    ),
     "TOPSORT_FILE_PATH": Rule(
         "E026",
         lambda value: value is None or isinstance(value, str | os.PathLike),

@@ -15,7 +15,7 @@ from django.db import connections, transaction
 
 from django_topsort.accounts import accounts
 from django_topsort.backends.base import BaseEventBackend
-from django_topsort.conf import topsort_settings
+from django_topsort.conf import RELAYS, topsort_settings
 from django_topsort.delivery import log_safely
 from django_topsort.routing import get_memory_backend
 from django_topsort.threads import ThreadValues
@@ -121,6 +121,10 @@ class EventBackend(BaseEventBackend):
         from django_topsort.outbox import background
 
         background.close_relay()
+        if (engine := _get_engine()) is not None:
+            from django_topsort.outbox import nudges
+
+            nudges.get_nudger(engine).close()
 
     def check(self) -> list[CheckMessage]:
         if apps.is_installed(APP):
@@ -163,13 +167,28 @@ class EventBackend(BaseEventBackend):
     def _nudge(self, using: str) -> None:
         from django_topsort.outbox import background
 
-        if self._is_relaying(using):
+        if not self._is_seen_by_others(using):
+            return
+        if topsort_settings.TOPSORT_OUTBOX_RELAY is True:
             background.get_relay(self.report).nudge()
+        elif (engine := _get_engine()) is not None:
+            from django_topsort.outbox import nudges
+
+            nudges.get_nudger(engine).nudge()
 
     def _is_relaying(self, using: str) -> bool:
+        return topsort_settings.TOPSORT_OUTBOX_RELAY is True and self._is_seen_by_others(using)
+
+    def _is_seen_by_others(self, using: str) -> bool:
         from django_topsort.outbox import background
         from django_topsort.outbox.testruns import test_run
 
         if test_run.look():
             return False  # a thread would go on to the shop's own database when the tests are over
-        return bool(topsort_settings.TOPSORT_OUTBOX_RELAY) and background.is_shared(using)
+        return background.is_shared(using)
+
+
+def _get_engine() -> str | None:
+    """Return the engine that relays, or None where this process does, or a command."""
+    value = topsort_settings.TOPSORT_OUTBOX_RELAY
+    return value if isinstance(value, str) and value in RELAYS else None

@@ -1,0 +1,136 @@
+"""One task of several that wait in a worker of Celery, so that Topsort is asked less often.
+
+Celery sends each message to its pool by itself. While all of a pool's processes are at work, though,
+what the worker has fetched waits there as requests of Celery's, and the next one that is let through
+takes others along: their events go with its own, and their fate is its own, whatever that is. So
+they are acknowledged when all is done, and go back to the broker together if its process is killed.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+from celery.exceptions import TaskRevokedError
+from celery.worker import state
+from celery.worker.request import Request
+
+MAX_MERGED = 50  # messages taken along
+MAX_BYTES = 128 * 1024  # of JSON taken along: about ten requests to Topsort, one after the other
+# In pools that start whatever they get, such as those of greenlets, so many tasks run at a time.
+MOST_AT_A_TIME = 8
+
+_lock = threading.Lock()
+_numbers = count()
+
+
+class MergingRequest(Request):  # type: ignore[misc]
+    """A task that a worker has fetched. Its first argument is a list of messages."""
+
+    # The instances' own, once they are set.
+    followers: list[MergingRequest] = []
+    is_taken = False  # has begun, or goes with another
+    is_running = False
+    pool: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.number = next(_numbers)  # in the order in which they were fetched
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Celery makes a subclass for its worker, which overrides what is to be ours."""
+        super().__init_subclass__(**kwargs)
+        execute = cls.execute_using_pool
+
+        def execute_using_pool(self: MergingRequest, pool: Any, **kwargs: Any) -> Any:
+            if self.is_taken or self.revoked() or not self._take_place(pool):
+                # With this Celery gives the place in the pool to the next one.
+                raise TaskRevokedError(self.id)
+            return execute(self, pool, **kwargs)
+
+        cls.execute_using_pool = execute_using_pool
+
+    def acknowledge(self) -> None:
+        """Say that all is done: of this task and of those that it took along."""
+        super().acknowledge()
+        for follower in self._dismiss():
+            follower.on_success((False, None, 0.0))
+        self._let_next_go()
+
+    def reject(self, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - as Celery has it
+        """Let the broker have all of them back."""
+        super().reject(requeue)
+        for follower in self._dismiss():
+            state.task_ready(follower)
+            follower.reject(requeue)
+        self._let_next_go()
+
+    def _announce_revoked(self, *args: Any) -> None:
+        # Somebody has ended this task, and knows nothing of the others.
+        for follower in self._dismiss():
+            state.task_ready(follower)
+            follower.reject(requeue=True)
+        super()._announce_revoked(*args)
+
+    def _take_place(self, pool: Any) -> bool:
+        """Begin, and take along what waits; return False if this one has to wait itself."""
+        with _lock:
+            known = _get_reserved(self.task)
+            if not pool.uses_semaphore:
+                running = sum(one.is_running for one in known)
+                if running >= min(pool.limit or MOST_AT_A_TIME, MOST_AT_A_TIME):
+                    return False
+                self.pool = pool
+            self.is_taken = self.is_running = True
+            others = [one for one in known if not one.is_taken and not one.revoked()]
+            self.followers = _choose(others)
+            for follower in self.followers:
+                follower.is_taken = True
+        if self.followers:
+            messages = [one for task in (self, *self.followers) for one in task.args[0]]
+            _, _, embed = self._payload
+            self._body = ([messages], {}, embed)
+            self._content_type = self._content_encoding = None  # there is nothing to decode
+        return True
+
+    def _dismiss(self) -> list[MergingRequest]:
+        followers, self.followers = self.followers, []
+        return followers
+
+    def _let_next_go(self) -> None:
+        """Where no semaphore of Celery's does, let one that waits begin."""
+        was_running, self.is_running = self.is_running, False
+        if not was_running or self.pool is None:
+            return
+        for request in _get_reserved(self.task):
+            if not request.is_taken:
+                with suppress(TaskRevokedError):
+                    request.execute_using_pool(self.pool)
+                return
+
+
+def _get_reserved(task: Any) -> list[MergingRequest]:
+    """Return what the worker has fetched of ``task`` and is due: it waits, or is worked at.
+
+    Celery empties this when the connection is lost: then the broker gives it to somebody else.
+    """
+    while True:
+        with suppress(RuntimeError):  # another thread has changed it meanwhile
+            found = [
+                one
+                for one in list(state.reserved_requests)
+                if isinstance(one, MergingRequest) and one.name == task.name
+            ]
+            return sorted(found, key=lambda one: one.number)
+
+
+def _choose(requests: list[MergingRequest]) -> list[MergingRequest]:
+    """Return the first of ``requests``, as many as may go together."""
+    size = 0
+    for place, request in enumerate(requests[:MAX_MERGED]):
+        size += sum(len(body) for body, *_ in request.args[0])
+        if size > MAX_BYTES:
+            return requests[:place]
+    return requests[:MAX_MERGED]
