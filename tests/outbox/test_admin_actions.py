@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.urls import reverse
 
@@ -19,6 +21,7 @@ from django_topsort.outbox.models import OutboxEvent, Status
 from django_topsort.signals import events_dropped
 from django_topsort.status import get_status
 from tests.outbox.test_admin import LIST, build_client, store
+from tests.sending.engine import PATIENCE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.outbox.test_admin")]
 CLERK = ("view_outboxevent", "change_outboxevent")
@@ -61,6 +64,33 @@ def test_what_waits_for_a_later_try_is_sent_now_but_for_what_is_being_sent() -> 
     assert OutboxEvent.objects.get(pk=rows[1].pk).due_at > now
     assert get_notes() == [("clerk", "purchases 1", "Made due at once.")]
     assert OutboxEvent.objects.get(pk=rows[0].pk).attempts == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_row_that_a_relay_takes_at_that_moment_is_passed_over() -> None:  # pragma: no cover
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("this database has one writer, or no rows that it can pass over")
+    rows = [store_later("1"), store_later("2")]
+    is_held, is_done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            OutboxEvent.objects.select_for_update().get(pk=rows[0].pk)
+            is_held.set()
+            is_done.wait(PATIENCE)
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert is_held.wait(PATIENCE)
+        page = act("send_now", rows).content.decode()
+    finally:
+        is_done.set()
+        holder.join()
+
+    assert "1 event is due now" in page
+    assert get_notes() == [("clerk", "purchases 2", "Made due at once.")]
 
 
 def test_nothing_that_waits_for_a_later_try_is_said_to_be_none() -> None:

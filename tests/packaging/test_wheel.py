@@ -119,6 +119,8 @@ def test_wheel_holds_every_file_of_the_package(names: set[str]) -> None:
         "py.typed",
         "templates/*.html",
         "outbox/migrations/0001_*.py",
+        "outbox/static/*.css",
+        "outbox/templates/*.html",
         "testing/*.schema.json",
         "static/django_topsort/topsort.js",
     ],
