@@ -86,7 +86,8 @@ class TopsortPanel(Panel):
 
     def generate_stats(self, request: HttpRequest, response: HttpResponseBase) -> None:
         """Sum up what was noted; of a stream once more when it has ended."""
-        if self._recorder is None:
+        recorder = self._recorder
+        if recorder is None:
             return
         collector = get_collector(request)
         if self._first is not None:
@@ -94,18 +95,20 @@ class TopsortPanel(Panel):
             self._warnings.append(ABSENT if collector is self._first else MISPLACED)
         if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
             self._warnings.append(STREAMS)
-            self._follow(request, response, collector)
+            self._follow(recorder, request, response, collector)
         else:
             collector.observer = None
-        self._sum_up(request, response, collector)
+        self._sum_up(recorder, request, response, collector)
 
     def _sum_up(
-        self, request: HttpRequest, response: HttpResponseBase, collector: Collector
+        self,
+        recorder: Recorder,
+        request: HttpRequest,
+        response: HttpResponseBase,
+        collector: Collector,
     ) -> None:
-        if self._recorder is None:
-            return
         try:
-            summary = Summary(self._recorder, request, response, collector)
+            summary = Summary(recorder, request, response, collector)
             self.record_stats(summary.build(self._warnings))
         except Exception as error:
             log_safely(logging.ERROR, ("panel",), "panel not filled", error=error)
@@ -113,7 +116,11 @@ class TopsortPanel(Panel):
                 self.record_stats({"counts": "?", "warnings": [FAILED]})
 
     def _follow(
-        self, request: HttpRequest, response: StreamingHttpResponse, collector: Collector
+        self,
+        recorder: Recorder,
+        request: HttpRequest,
+        response: StreamingHttpResponse,
+        collector: Collector,
     ) -> None:
         """Sum up once more at the end of a stream, however it ends."""
         content: Any = response.streaming_content
@@ -124,7 +131,7 @@ class TopsortPanel(Panel):
                 self._warnings.remove(STREAMS)
                 # It may have been forgotten in favour of later requests.
                 if self.toolbar.store.exists(self.toolbar.request_id):
-                    self._sum_up(request, response, collector)
+                    self._sum_up(recorder, request, response, collector)
 
         def stream() -> Iterator[Any]:
             try:

@@ -163,17 +163,6 @@ current: ContextVar[Recorder | None] = ContextVar("django_topsort_recorder", def
 fates: OrderedDict[str, str] = OrderedDict()
 
 
-def connect() -> None:
-    """Connect the receivers; once, however often it is called."""
-    for signal, receiver in (
-        (event_recorded, handle_recorded),
-        (events_dropped, handle_dropped),
-        (events_delivered, handle_delivered),
-        (events_rejected, handle_rejected),
-    ):
-        signal.connect(receiver, dispatch_uid=f"{__name__}.{receiver.__name__}")
-
-
 def handle_recorded(sender: object, event: Event, request: HttpRequest | None, **kw: Any) -> None:
     """Note an event in the request that it belongs to."""
     if request is None:
@@ -218,6 +207,30 @@ def set_fate(events: list[Event], fate: str) -> None:
 def build_name(event: Event) -> str:
     """Return by what an event is remembered."""
     return f"{event.kind}:{event.id}"
+
+
+RECEIVERS = (
+    (event_recorded, handle_recorded),
+    (events_dropped, handle_dropped),
+    (events_delivered, handle_delivered),
+    (events_rejected, handle_rejected),
+)
+
+
+def connect() -> None:
+    """Connect the receivers; once, however often it is called.
+
+    They stay: what becomes of events is heard long after their request.
+    """
+    for signal, receiver in RECEIVERS:
+        signal.connect(receiver, dispatch_uid=f"{__name__}.{receiver.__name__}")
+
+
+def disconnect() -> None:
+    """Listen to nothing any more, and forget what was heard."""
+    for signal, receiver in RECEIVERS:
+        signal.disconnect(receiver, dispatch_uid=f"{__name__}.{receiver.__name__}")
+    fates.clear()
 
 
 def says_something(value: object) -> bool:
