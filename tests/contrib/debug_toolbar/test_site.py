@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -15,10 +16,11 @@ import pytest
 
 from django_topsort.testing import FakeApi
 from tests.browser.sending import FIREFOX
-from tests.readme import ROOT, get_free_port, wait_for_port
+from tests.readme import PAGES, ROOT, get_blocks, get_free_port, wait_for_port
 from tests.sending.engine import wait_until
 from tests.test_imports import run_code
 
+PANEL = ROOT / "django_topsort" / "contrib" / "debug_toolbar"
 NO_TOOLBAR = """
 import sys
 sys.modules["debug_toolbar"] = None  # as where it is not installed
@@ -85,6 +87,54 @@ def test_panel_opens_and_says_what_was_delivered(site: str, api: FakeApi) -> Non
     assert "takes them when the response is there, and keeps nobody waiting" in content
     for event in api.events:
         assert event["id"] in content
+
+
+def test_settings_of_the_page_name_a_panel_that_loads() -> None:
+    (console, block) = get_blocks(PAGES["howto/debug-toolbar.md"])
+    assert "django-topsort[debug-toolbar]" in console.text
+    assert "debug-toolbar" in get_extras()
+    done = run_code(
+        block.text
+        + """
+import django
+from django.conf import settings
+from django.core.management import call_command
+OURS = "django_topsort.middleware.TopsortMiddleware"
+settings.configure(
+    DEBUG=True,
+    DEBUG_TOOLBAR_PANELS=DEBUG_TOOLBAR_PANELS,
+    INSTALLED_APPS=["django_topsort", "django.contrib.staticfiles", "debug_toolbar"],
+    MIDDLEWARE=[OURS, "debug_toolbar.middleware.DebugToolbarMiddleware"],
+    STATIC_URL="/static/",
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
+    TOPSORT_API_KEY="TSE_tests",
+)
+django.setup()
+call_command("check", fail_level="WARNING")
+from debug_toolbar.toolbar import DebugToolbar
+print([panel.__name__ for panel in DebugToolbar.get_panel_classes()])
+"""
+    )
+
+    assert "'TopsortPanel'" in done.stdout
+
+
+def get_extras() -> set[str]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return {*tomllib.load(file)["project"]["optional-dependencies"]}
+
+
+def test_page_names_what_the_panel_says() -> None:
+    page = PAGES["howto/debug-toolbar.md"]
+    said = page[page.index("| said in the panel") : page.index("What a browser reports of")]
+    rows = [row.split("|")[1].strip() for row in said.splitlines()[2:] if row.startswith("|")]
+    source = (PANEL / "origins.py").read_text(encoding="utf-8")
+    source = source.replace("{cookie}", "tsuid").replace("{USER_HEADER}", "X-Topsort-User")
+
+    phrases = [phrase for row in rows for phrase in row.split(", ")]
+
+    assert len(phrases) > 10
+    assert [phrase for phrase in phrases if phrase not in source] == []
 
 
 def test_without_the_toolbar_the_error_names_the_package_and_the_rest_works() -> None:
