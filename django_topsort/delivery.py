@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from django_topsort.accounts import accounts
+from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
 from django_topsort.events import EVENT_KINDS
 from django_topsort.exceptions import InvalidEvent, UnreportableOrder
@@ -167,7 +168,12 @@ def refuse(kind: str, error: Exception, request: HttpRequest | None = None) -> N
     ``kind`` may be another than those of events, such as ``"placement"``: then no event is lost by
     it, and none is counted.
     """
-    if topsort_settings.is_strict:
+    is_strict = topsort_settings.is_strict
+    collector = getattr(request, "topsort", None)
+    if isinstance(collector, Collector) and collector.observer is not None:
+        is_counted = kind in EVENT_KINDS and not is_strict
+        collector.observer.note_refusal(kind, error, is_counted=is_counted)
+    if is_strict:
         raise error
     path = _get_shown_path(request)
     if kind not in EVENT_KINDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
@@ -13,3 +14,5 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("topsort/", include("django_topsort.urls")),  # Topsort: the links that count clicks
 ]
+if settings.HAS_TOOLBAR:
+    urlpatterns.append(path("__debug__/", include("debug_toolbar.urls")))
