@@ -13,14 +13,15 @@
 
 from __future__ import annotations
 
-try:
+from django_topsort.loading import require
+
+with require(
+    "debug_toolbar",
+    needed_by="django_topsort.contrib.debug_toolbar",
+    package="django-debug-toolbar",
+    extra="debug-toolbar",
+):
     import debug_toolbar as _toolbar  # noqa: F401 - to say what is missing before anything fails
-except ImportError as error:
-    message = (
-        "django_topsort.contrib.debug_toolbar needs django-debug-toolbar, which is not installed:"
-        " pip install 'django-topsort[debug-toolbar]'"
-    )
-    raise ImportError(message, name=error.name) from error
 
 from django_topsort.contrib.debug_toolbar.panels import TopsortPanel
 
