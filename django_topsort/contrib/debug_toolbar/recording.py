@@ -86,6 +86,7 @@ class Recorder:
     def note_call(
         self, kind: str, given: Mapping[str, object], placement: Mapping[str, object] | None
     ) -> None:
+        """Note a call that is to become an event; it waits for that in its thread."""
         with suppress(Exception), self._lock:
             call = Call(
                 kind,
@@ -100,6 +101,7 @@ class Recorder:
             waiting.append(call)
 
     def note_refusal(self, kind: str, error: Exception, *, is_counted: bool) -> None:
+        """Note that no event came of a call, with the field and the rule."""
         with suppress(Exception), self._lock:
             if self._take_call(kind) is not None:
                 self._ended[kind] += 1
@@ -109,6 +111,7 @@ class Recorder:
             self._leave_out(LeftOut(kind, 1, "invalid", rule[:MAX_WHY]))
 
     def note_told(self, door: str, part: Part | None) -> None:
+        """Note what the page tells its browser."""
         with suppress(Exception), self._lock:
             self.told_counts[door] += 1
             if len(self.told) < MAX_SHOWN:
