@@ -17,7 +17,7 @@ MOST_BYTES = 150_000
 
 def find_shown() -> Iterator[tuple[str, str, Path]]:
     """Yield the page, the words and the file of each picture that a page shows."""
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         for words, name in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", text):
             yield page.name, words, (page.parent / name).resolve()

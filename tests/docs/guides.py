@@ -17,7 +17,9 @@ from django.urls import include, path
 from tests.readme import ROOT, Block, get_blocks
 
 GUIDES = {
-    page.stem: page.read_text(encoding="utf-8") for page in sorted(ROOT.glob("docs/howto/*.md"))
+    page.stem: page.read_text(encoding="utf-8")
+    for page in sorted(ROOT.glob("docs/howto/*.md"))
+    if page.stem != "index"
 }
 BROWSER = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 PACKAGES = ("shop", "mysite")

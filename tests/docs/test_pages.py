@@ -26,7 +26,13 @@ TEXTS = {name: (ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name i
 ALL_TEXTS = TEXTS | {
     name: (ROOT / f"{name}.md").read_text(encoding="utf-8") for name in ("README", "CONTRIBUTING")
 }
-BLOCKS = [block for page, text in ALL_TEXTS.items() for block in find_blocks(page, text)]
+# Those of CONTRIBUTING are about files that are not there yet: tests/test_tour.py makes them.
+BLOCKS = [
+    block
+    for page, text in ALL_TEXTS.items()
+    if page != "CONTRIBUTING"
+    for block in find_blocks(page, text)
+]
 TAGS = {tag for library in LIBRARIES for tag in get_tags(library)}
 
 each_page = pytest.mark.parametrize("page", ALL_TEXTS)

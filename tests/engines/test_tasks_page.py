@@ -17,6 +17,7 @@ from tests.readme import ROOT, get_blocks
 
 PAGE = (ROOT / "docs" / "howto" / "django-tasks.md").read_text(encoding="utf-8")
 BLOCKS = [block for block in get_blocks(PAGE) if block.language == "python"]
+CONSOLES = [block for block in get_blocks(PAGE) if block.language == "console"]
 
 
 def test_settings_have_names_that_exist_and_an_engine_that_does(settings: Any) -> None:
@@ -37,13 +38,23 @@ def test_settings_have_names_that_exist_and_an_engine_that_does(settings: Any) -
 
 
 def test_command_finds_tasks_by_the_name_that_they_have() -> None:
-    (command,) = [block for block in BLOCKS if "free_tasks" in block.title]
+    title = "shop/management/commands/free_tasks.py"
+    (command,) = [block for block in BLOCKS if block.title == title]
 
     compile(command.text, command.title, "exec")
     assert f'"{tasks.SEND_EVENTS}"' in command.text
     assert (
         import_module("django_topsort.engines.tasks").send_events.module_path == tasks.SEND_EVENTS
     )
+
+
+def test_commands_install_what_there_is_and_run_what_there_is() -> None:
+    lines = [line for block in CONSOLES for line in block.text.splitlines()]
+    commands = {line.split()[2] for line in lines if line.startswith("python manage.py")}
+
+    assert len(lines) == 7
+    assert commands == {"migrate", "check", "db_worker", "prune_db_task_results", "topsort_relay"}
+    assert 'python -m pip install "django-topsort[tasks]" "django-tasks-db[compat]"' in lines
 
 
 def test_names_exist() -> None:

@@ -90,7 +90,9 @@ def test_panel_opens_and_says_what_was_delivered(site: str, api: FakeApi) -> Non
 
 
 def test_settings_of_the_page_name_a_panel_that_loads() -> None:
-    (console, block) = get_blocks(PAGES["howto/debug-toolbar.md"])
+    blocks = get_blocks(PAGES["howto/debug-toolbar.md"])
+    by_key = {block.title or block.language: block for block in blocks}
+    console, block = by_key["console"], by_key["mysite/settings.py"]
     assert "django-topsort[debug-toolbar]" in console.text
     assert "debug-toolbar" in get_extras()
     done = run_code(
@@ -149,7 +151,7 @@ except ImportError as error:
 """
     )
 
-    assert "pip install 'django-topsort[debug-toolbar]'" in done.stdout
+    assert "pip install \"django-topsort[debug-toolbar]\"" in done.stdout
 
 
 def test_pages_do_not_load_the_panel() -> None:
