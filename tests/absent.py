@@ -24,7 +24,20 @@ def load_app(name: str, config: str) -> str:
 
 TESTING = 'FakeApi needs jsonschema, which is not installed: pip install "django-topsort[testing]"'
 LIBRARIES: dict[str, tuple[Use, ...]] = {
-    "celery": (),
+    "celery": (
+        Use(
+            "from django_topsort.backends.celery import get_app; get_app()",
+            "django_topsort.backends.celery needs celery, which is not installed:"
+            ' pip install "django-topsort[celery]"',
+        ),
+    ),
+    "debug_toolbar": (
+        Use(
+            "import django_topsort.contrib.debug_toolbar",
+            "django_topsort.contrib.debug_toolbar needs django-debug-toolbar, which is not"
+            ' installed: pip install "django-topsort[debug-toolbar]"',
+        ),
+    ),
     "drf_spectacular": (
         Use(
             "import django_topsort.rest_framework.schema",
@@ -51,11 +64,25 @@ LIBRARIES: dict[str, tuple[Use, ...]] = {
             TESTING,
         ),
     ),
+    "opentelemetry": (
+        Use(
+            load_app("django_topsort.contrib.opentelemetry", "OpenTelemetryConfig"),
+            "django_topsort.contrib.opentelemetry needs opentelemetry-api, which is not installed:"
+            ' pip install "django-topsort[opentelemetry]"',
+        ),
+    ),
     "oscar": (
         Use(
             load_app("django_topsort.contrib.oscar", "OscarConfig"),
             "django_topsort.contrib.oscar needs django-oscar, which is not installed:"
             " pip install django-oscar",
+        ),
+    ),
+    "prometheus_client": (
+        Use(
+            load_app("django_topsort.contrib.prometheus", "PrometheusConfig"),
+            "django_topsort.contrib.prometheus needs prometheus_client, which is not installed:"
+            ' pip install "django-topsort[prometheus]"',
         ),
     ),
     "pytest": (),

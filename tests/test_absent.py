@@ -27,6 +27,10 @@ ASKED_BEFORE = {
     ("contrib/oscar/receivers.py", "oscarapi"),
     ("contrib/salesman/receivers.py", "salesman"),
     ("contrib/salesman/validators.py", "salesman"),
+    ("contrib/debug_toolbar/panels.py", "debug_toolbar"),
+    ("engines/celery.py", "celery"),
+    ("engines/merging.py", "celery"),
+    ("outbox/tasks.py", "celery"),
     ("testing/pytest_plugin.py", "pytest"),
 }
 

@@ -46,7 +46,7 @@ class Fate:
     def ack(self, *args: Any) -> None:
         self.said = "ack"
 
-    def reject(self, logger: Any, errors: Any, requeue: bool) -> None:  # noqa: FBT001
+    def reject(self, logger: Any, errors: Any, requeue: bool) -> None:
         self.said = "back" if requeue else "away"
 
 

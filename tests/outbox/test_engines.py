@@ -13,7 +13,6 @@ from django_topsort.conf import RELAYS
 from django_topsort.delivery import flush
 from django_topsort.outbox import nudges, turns
 from django_topsort.outbox.backend import EventBackend
-from django_topsort.outbox.models import OutboxEvent
 from django_topsort.outbox.nudges import Nudger, get_nudger
 from django_topsort.outbox.relay import Relay
 from django_topsort.outbox.store import store_events
