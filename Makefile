@@ -27,7 +27,7 @@ PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak bench test-wheel lint format build lock clean FORCE
+.PHONY: help venv demo test quick test-browsers test-servers test-faults test-engines test-shops soak bench test-wheel lint format build lock clean FORCE
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -54,6 +54,9 @@ test-browsers: $(VENV)/.browsers  ## Run Chromium, Topsort's own scripts and a f
 
 test-faults: $(VENV)/.servers $(DRIVER)  ## Run the faults of docs/faults.md, one by one
 	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)
+
+test-engines: $(VENV)/.engines  ## Run Celery's workers on Redis and RabbitMQ, while any of them is ended or hangs
+	$(PYTEST) -m engines -n 2 --dist loadgroup tests/engines $(ARGS)
 
 # What shops use that Django will drop is theirs, and is said while they are loaded, before any conftest.py.
 test-shops: $(foreach shop,$(SHOPS),$(VENV)/.shop-$(shop))  ## Run Oscar, Salesman and others from the package index
@@ -113,6 +116,11 @@ $(VENV)/.servers: requirements/servers.txt requirements/uwsgi.txt $(VENV)/.dev
 	@$(INSTALL) --constraint requirements/dev.txt -r requirements/servers.txt
 	@$(INSTALL) -r requirements/uwsgi.txt 2> /dev/null || \
 	  echo "uWSGI is not installed: there is no wheel of it for this Python, and it could not be built here"
+	@touch $@
+
+$(VENV)/.engines: requirements/engines.txt $(VENV)/.dev
+	@echo "Installing the brokers' clients into $(VENV) ..."
+	@$(INSTALL) --constraint requirements/dev.txt -r requirements/engines.txt
 	@touch $@
 
 $(VENV)/.browsers: requirements/browsers.txt $(VENV)/.servers

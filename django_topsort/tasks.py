@@ -1,4 +1,4 @@
-"""Where Celery's ``autodiscover_tasks()`` looks for tasks. Others look here, too: then it is empty."""
+"""Where Celery's ``autodiscover_tasks()`` looks for tasks. For others that do it is empty."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,10 @@ RELAY_OUTBOX = "django_topsort.outbox.tasks.relay_outbox"
 INSTALL = "Install it: python -m pip install 'django-topsort[celery]'."
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0  # for the broker to say that it has a message
+LIMITS = {
+    "redis": {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": CONNECT_SECONDS},
+    "amqp": {"read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS},
+}
 # A connection that nobody used may be dead without anybody's having noticed: what fails sooner than
 # this is tried once more, over a new one.
 SOON = 1.0
@@ -129,14 +133,28 @@ def get_task(app: Any, path: str) -> Any:
     return app.tasks[name]
 
 
+def bound_options(driver: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Kombu's transport options with bounds on what ``driver``, its client, waits for.
+
+    Where the project has shorter ones, these stay.
+    """
+    options = dict(given)
+    for name, most in LIMITS.get(driver, {}).items():
+        options[name] = _get_least(options.get(name), most)
+    if driver == "amqp":
+        # Without it a message is lost that the broker has not read when it dies.
+        options["confirm_publish"] = True
+    return options
+
+
 def _is_fallback(app: Any) -> bool:
     return app.main == "default" and not app.set_as_current
 
 
 def _build_app_error(text: str) -> Error:
     hint = (
-        "Make an app of Celery with a broker_url, as Celery's page on Django shows, and import it in"
-        " the project's __init__.py, so that web processes have it, too."
+        "Make an app of Celery with a broker_url, as Celery's page on Django shows, and import it"
+        " in the project's __init__.py, so that web processes have it, too."
     )
     return Error(text, hint=hint, id="django_topsort.E066")
 
@@ -161,26 +179,13 @@ class _Line:
     def _bound(self) -> None:
         """Let nothing wait for longer than it should, unless the project lets it wait for less."""
         connection = self.connection
-        options = dict(connection.transport_options or {})
         connection.connect_timeout = _get_least(connection.connect_timeout, CONNECT_SECONDS)
-        driver = connection.transport.driver_type
-        if driver == "redis":
-            for name, most in (
-                ("socket_timeout", ANSWER_SECONDS),
-                ("socket_connect_timeout", CONNECT_SECONDS),
-            ):
-                options[name] = _get_least(options.get(name), most)
-        elif driver == "amqp":
-            for name in ("read_timeout", "write_timeout"):
-                options[name] = _get_least(options.get(name), ANSWER_SECONDS)
-            # Without it a message is lost that the broker has not read when it dies.
-            options["confirm_publish"] = True
-        connection.transport_options = options
+        connection.transport_options = bound_options(
+            connection.transport.driver_type, connection.transport_options or {}
+        )
 
     def send(self, task: Any, args: Sequence[object], options: dict[str, Any]) -> None:
-        task.apply_async(
-            args, producer=self.producer, confirm_timeout=ANSWER_SECONDS, **options
-        )
+        task.apply_async(args, producer=self.producer, confirm_timeout=ANSWER_SECONDS, **options)
 
     def drop(self) -> None:
         """Let go of the connection, without a word to a broker that may not answer."""

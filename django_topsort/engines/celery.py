@@ -10,20 +10,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from celery import shared_task
 from celery.exceptions import Reject
 
 from django_topsort.accounts import accounts
-from django_topsort.backends.celery import publish_events
+from django_topsort.backends.celery import EventBackend, publish_events
 from django_topsort.backends.engine import Message, read_message
 from django_topsort.delivery import log_safely
 from django_topsort.engines.forwarding import Leftover, get_forwarder
 from django_topsort.routing import get_instance
 
 BACKEND = "django_topsort.backends.celery.EventBackend"
-# Each request has its own limit, TOPSORT_TIMEOUT, and a task makes some ten; this is for what hangs.
+# Each request has its own limit, TOPSORT_TIMEOUT, and a task makes some ten: this is for a hang.
 SOFT_TIME_LIMIT = 300  # seconds
 TIME_LIMIT = 330
 # Before a task that failed goes back to the broker, which has it worked at again at once.
@@ -47,7 +47,7 @@ OPTIONS: dict[str, Any] = {
 
 def send_events(task: Any, messages: Sequence[Sequence[Any]]) -> None:
     """Post the events of ``messages``, each with its body, since when, and attempts."""
-    read = [Message(str(body), float(since), int(attempts)) for body, since, attempts in messages]
+    read = _read(messages)
     try:
         leftovers = get_forwarder(BACKEND).forward(read)
         if task.request.is_eager:
@@ -66,9 +66,22 @@ def send_events(task: Any, messages: Sequence[Sequence[Any]]) -> None:
         raise Reject(type(error).__name__, requeue=True) from error
 
 
+def _read(messages: Sequence[Sequence[Any]]) -> list[Message]:
+    """Return the messages that are such: nobody could ever do anything with others."""
+    read = []
+    for message in messages:
+        try:
+            body, since, attempts = message
+            read.append(Message(str(body), float(since), int(attempts)))
+        except (TypeError, ValueError) as error:
+            said = "message not readable error=%s; it is thrown away"
+            log_safely(logging.ERROR, ("task message",), said, error)
+    return read
+
+
 def _keep(leftovers: Sequence[Leftover]) -> None:
     """Let this process have what is left, where tasks run in the place of being queued."""
-    backend = get_instance(BACKEND)
+    backend = cast("EventBackend", get_instance(BACKEND))
     for leftover in leftovers:
         for message in leftover.messages:
             events = read_message(message)

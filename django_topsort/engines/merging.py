@@ -1,9 +1,9 @@
 """One task of several that wait in a worker of Celery, so that Topsort is asked less often.
 
-Celery sends each message to its pool by itself. While all of a pool's processes are at work, though,
-what the worker has fetched waits there as requests of Celery's, and the next one that is let through
-takes others along: their events go with its own, and their fate is its own, whatever that is. So
-they are acknowledged when all is done, and go back to the broker together if its process is killed.
+Celery sends each message to its pool by itself. While all of a pool's processes are at work, what
+the worker has fetched waits there as requests of Celery's. The next one that is let through takes
+others along: their events go with its own, and their fate is its own, whatever that is. So they are
+acknowledged when all is done, and go back to the broker together if its process is killed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from celery.worker.request import Request
 
 MAX_MERGED = 50  # messages taken along
 MAX_BYTES = 128 * 1024  # of JSON taken along: about ten requests to Topsort, one after the other
-# In pools that start whatever they get, such as those of greenlets, so many tasks run at a time.
+# In pools that start whatever they get, threads and greenlets, so many tasks run at a time, or half
+# of the pool: one that ends starts another, for which there must be a place while it has its own.
 MOST_AT_A_TIME = 8
 
 _lock = threading.Lock()
@@ -34,6 +35,7 @@ class MergingRequest(Request):  # type: ignore[misc]
     is_taken = False  # has begun, or goes with another
     is_running = False
     pool: Any = None
+    _body: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,12 +61,12 @@ class MergingRequest(Request):  # type: ignore[misc]
             follower.on_success((False, None, 0.0))
         self._let_next_go()
 
-    def reject(self, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - as Celery has it
+    def reject(self, requeue: bool = False) -> None:
         """Let the broker have all of them back."""
         super().reject(requeue)
         for follower in self._dismiss():
             state.task_ready(follower)
-            follower.reject(requeue)
+            follower.reject(requeue=True)  # it has nothing to do with what is wrong
         self._let_next_go()
 
     def _announce_revoked(self, *args: Any) -> None:
@@ -78,9 +80,9 @@ class MergingRequest(Request):  # type: ignore[misc]
         """Begin, and take along what waits; return False if this one has to wait itself."""
         with _lock:
             known = _get_reserved(self.task)
-            if not pool.uses_semaphore:
-                running = sum(one.is_running for one in known)
-                if running >= min(pool.limit or MOST_AT_A_TIME, MOST_AT_A_TIME):
+            most = 0 if pool.uses_semaphore else min((pool.limit or 0) // 2, MOST_AT_A_TIME)
+            if most:
+                if sum(one.is_running for one in known) >= most:
                     return False
                 self.pool = pool
             self.is_taken = self.is_running = True

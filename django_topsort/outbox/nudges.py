@@ -1,4 +1,4 @@
-"""Tells an engine that there is something in the outbox: on a commit, and not on each under load."""
+"""Tells an engine that there is something in the outbox: with a commit, not with each of many."""
 
 from __future__ import annotations
 

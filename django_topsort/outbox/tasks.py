@@ -12,7 +12,7 @@ if "celery" in sys.modules:
     from django_topsort.backends.celery import publish_relay
 
     # No acknowledgement after the fact: what a killed worker leaves, the next turn finds.
-    @shared_task(
+    @shared_task(  # type: ignore[untyped-decorator]
         name="django_topsort.relay_outbox",
         ignore_result=True,
         store_errors_even_if_ignored=False,

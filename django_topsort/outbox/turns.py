@@ -33,9 +33,9 @@ _places: list[tuple[int, _Place]] = []
 
 
 def take_turn(seconds: float = TURN_SECONDS) -> bool:
-    """Send what is due, for ``seconds`` at most, and delete what is old; return whether more is due.
+    """Send what is due, for ``seconds`` at most, and delete what is old.
 
-    Never raises what the database does: the rows stay where they are, for the next turn.
+    Returns whether more is due. Never raises what the database does: the rows stay where they are, for the next turn.
     """
     place = _take_place()
     deadline = time.monotonic() + seconds

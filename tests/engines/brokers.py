@@ -72,6 +72,10 @@ class Broker:
                 process.wait()
         self._processes = []
 
+    @property
+    def is_running(self) -> bool:
+        return bool(self._processes)
+
     def freeze(self) -> None:
         """Let it hang: connections are taken, and nothing is answered."""
         os.killpg(self._processes[-1].pid, signal.SIGSTOP)
@@ -87,7 +91,10 @@ class Broker:
     def count_waiting(self, queue: str) -> int:
         """Return how many messages nobody has fetched."""
         with kombu.Connection(self.url) as connection, connection.channel() as channel:
-            size: int = channel.queue_declare(queue, passive=True).message_count
+            try:
+                size: int = channel.queue_declare(queue, passive=True).message_count
+            except connection.channel_errors:
+                return 0  # in Redis a queue is gone when it is empty
             return size
 
     def _answers(self) -> bool:

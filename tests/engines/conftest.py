@@ -11,7 +11,9 @@ from tests.engines.shop import Shop
 
 
 @pytest.fixture(scope="session", params=list(BROKERS))
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
     """A broker for all tests, each of which has a queue of its own."""
     kind = request.param
     if missing := find_missing(kind):

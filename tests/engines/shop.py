@@ -26,10 +26,7 @@ SOON = {"visibility_timeout": 4, "unacked_restore_interval": 1, "unacked_restore
 # A web process: reads a line of code, runs it, and says "ok" or what went wrong. What it is made to
 # hand over is timed; the longest time is kept.
 WEB = (
-    """
-from tests.engines import queue_app
-"""
-    + SETUP
+    SETUP
     + """
 import json, traceback
 from django_topsort.accounts import accounts
@@ -139,8 +136,7 @@ class Shop(App):
         self.queue = f"topsort-{uuid.uuid4().hex[:12]}"
         self.env["CELERY_BROKER"] = broker.url
         self.env["CELERY_QUEUE"] = self.queue
-        if broker.kind == "redis":
-            self.configure(broker_transport_options=SOON)
+        self.env["SITE_IMPORTS"] = "tests.engines.queue_app"
 
     def change(self, **settings: Any) -> None:
         """Give processes that start from now on other settings."""
@@ -172,7 +168,14 @@ class Shop(App):
     def work(self, *options: str, queue: str | None = None) -> Iterator[Worker]:
         """Start a worker with two processes, unless ``options`` say otherwise."""
         command = [sys.executable, "-W", "default", "-m", "celery", "-A", "tests.engines.queue_app"]
-        command += ["worker", "--without-mingle", "--without-gossip", "--concurrency=2", "-l", "INFO"]
+        command += [
+            "worker",
+            "--without-mingle",
+            "--without-gossip",
+            "--concurrency=2",
+            "-l",
+            "INFO",
+        ]
         process = subprocess.Popen(
             [*command, "-Q", queue or self.queue, *options],
             env=self.env,

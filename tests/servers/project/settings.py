@@ -61,4 +61,8 @@ if "SITE_WATCHED" in os.environ:
     sys.path.append(str(Path(os.environ["SITE_WATCHED"]).parent))
     importlib.import_module(Path(os.environ["SITE_WATCHED"]).stem)
 
+if "SITE_IMPORTS" in os.environ:
+    # What a project's __init__.py imports.
+    importlib.import_module(os.environ["SITE_IMPORTS"])
+
 globals().update(json.loads(os.environ.get("SITE_SETTINGS", "{}")))
