@@ -8,6 +8,7 @@ page.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -25,6 +26,7 @@ from django_topsort.backends.engine import EngineBackend, Message
 from django_topsort.conf import topsort_settings
 from django_topsort.exceptions import TopsortConfigurationError
 from django_topsort.loading import loading
+from django_topsort.sending.publisher import THREAD_NAME
 from django_topsort.threads import ThreadValues
 
 if TYPE_CHECKING:
@@ -116,12 +118,17 @@ def _publishing() -> Iterator[None]:
     own = _own.get()
     before = is_publishing()
     own.is_publishing = True
-    # As Django does around a request: a thread of ours has connections of its own.
-    close_old_connections()
+    _mind_connections()
     try:
         yield
     finally:
         own.is_publishing = before
+        _mind_connections()
+
+
+def _mind_connections() -> None:
+    """Do as Django does around a request, in a thread of ours; others' connections are theirs."""
+    if threading.current_thread().name == THREAD_NAME:
         close_old_connections()
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from django_topsort.events import Event
 
 PATIENCE = 0.05  # seconds that a caller waits at most
+THREAD_NAME = "django-topsort-publisher"
 IDLE_SECONDS = 10.0  # after which a thread without work ends
 
 
@@ -190,8 +191,9 @@ class Publisher:
             await_exit(self._at_exit)
         if self._thread is not None and self._thread.is_alive():
             return True
-        name = "django-topsort-publisher"
-        thread = threading.Thread(target=self._work, args=(self._pid,), name=name, daemon=True)
+        thread = threading.Thread(
+            target=self._work, args=(self._pid,), name=THREAD_NAME, daemon=True
+        )
         try:
             thread.start()
         except RuntimeError:

@@ -225,6 +225,7 @@ def test_what_the_broker_refuses_goes_to_the_overflow(
 
     send(backend, events)
 
+    assert backend.flush(PATIENCE)
     assert taken == events[:1]
     assert memory.kept == events[1:]
     assert "not given to the engine" in caplog.text

@@ -147,6 +147,7 @@ def test_events_arrive_from_memory_where_there_are_no_tasks(
         settings.TOPSORT_API_URL = api.url
         deliver_safely(build_events(2))
         api.wait_for(2)
+        assert routing.get_backend().flush(PATIENCE)
     assert "pip install 'django-topsort[tasks]'" in caplog.text
 
 

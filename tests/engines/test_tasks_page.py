@@ -58,7 +58,7 @@ def test_commands_install_what_there_is_and_run_what_there_is() -> None:
 
 
 def test_names_exist() -> None:
-    for name in re.findall(r"`(django_topsort(?:\.\w+)+)`", PAGE):
+    for name in re.findall(r"\b(django_topsort(?:\.\w+)+)", PAGE):
         assert resolve_name(name) is not None
     assert set(re.findall(r"\bTOPSORT_[A-Z_]+\b", PAGE)) <= set(SETTINGS)
     assert set(re.findall(r"manage.py (topsort_\w+)", PAGE)) <= set(get_commands())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django.plugin import DjangoDbBlocker
 
 from django_topsort.testing import FakeApi
 from tests.faults.app import App
@@ -79,9 +80,9 @@ def api() -> Iterator[FakeApi]:
 
 
 @pytest.fixture
-def build_shop(api: FakeApi, tmp_path: Path) -> Iterator[Any]:
+def build_shop(api: FakeApi, tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Any]:
     pytest.importorskip("django_tasks_db")
-    with make_database(tmp_path) as database:
+    with django_db_blocker.unblock(), make_database(tmp_path) as database:
 
         def build(**settings: Any) -> Shop:
             shop = Shop(api, tmp_path, DATABASES={"default": database.entry}, **settings)
