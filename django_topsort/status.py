@@ -115,7 +115,9 @@ def describe_status(status: dict[str, Any]) -> str:
         lines.append("  links of users: " + ", ".join(f"{links[name]} {name}" for name in LINKS))
         lines += [f"  dropped links {why}: {links['reasons'][why]}" for why in links["reasons"]]
     if status["is_paused"]:
-        lines.append("  paused: Topsort does not answer, or a setting is wrong")
+        lines.append(
+            "  paused: Topsort does not answer, or a setting is wrong, or a broker is not well"
+        )
     lines += [
         f"  oldest waiting: {_describe_age(status['oldest_seconds'])}",
         f"  last success: {_describe_moment(status['last_success_at'], now)}",

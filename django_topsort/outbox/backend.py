@@ -124,7 +124,7 @@ class EventBackend(BaseEventBackend):
         if (engine := _get_engine()) is not None:
             from django_topsort.outbox import nudges
 
-            nudges.get_nudger(engine).close()
+            nudges.close_nudger(engine)
 
     def check(self) -> list[CheckMessage]:
         if apps.is_installed(APP):
@@ -169,15 +169,16 @@ class EventBackend(BaseEventBackend):
 
         if not self._is_seen_by_others(using):
             return
-        if topsort_settings.TOPSORT_OUTBOX_RELAY is True:
-            background.get_relay(self.report).nudge()
-        elif (engine := _get_engine()) is not None:
+        if (engine := _get_engine()) is not None:
             from django_topsort.outbox import nudges
 
             nudges.get_nudger(engine).nudge()
+        elif topsort_settings.TOPSORT_OUTBOX_RELAY:
+            background.get_relay(self.report).nudge()
 
     def _is_relaying(self, using: str) -> bool:
-        return topsort_settings.TOPSORT_OUTBOX_RELAY is True and self._is_seen_by_others(using)
+        is_own = bool(topsort_settings.TOPSORT_OUTBOX_RELAY) and _get_engine() is None
+        return is_own and self._is_seen_by_others(using)
 
     def _is_seen_by_others(self, using: str) -> bool:
         from django_topsort.outbox import background

@@ -67,7 +67,16 @@ def get_nudger(engine: str) -> Nudger:
     if nudger is None:
         publish = partial(_publish, RELAYS[engine])
         nudger = _nudgers.setdefault(key, Nudger(publish))
+        for other in [known for known in list(_nudgers) if known[0] != key[0]]:
+            _nudgers.pop(other, None)
     return nudger
+
+
+def close_nudger(engine: str) -> None:
+    """Let this process tell ``engine`` nothing more; the next commit would make a new nudger."""
+    nudger = _nudgers.pop((os.getpid(), engine), None)
+    if nudger is not None:
+        nudger.close()
 
 
 def _publish(path: str, delay: float) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import time
+from contextlib import suppress
 from typing import NamedTuple
 
 from django.db import close_old_connections
@@ -33,9 +34,9 @@ _places: list[tuple[int, _Place]] = []
 
 
 def take_turn(seconds: float = TURN_SECONDS) -> bool:
-    """Send what is due, for ``seconds`` at most, and delete what is old.
+    """Send what is due, for ``seconds`` at most, and delete what is old; whether more is due.
 
-    Returns whether more is due. Never raises what the database does: the rows stay where they are, for the next turn.
+    Never raises what the database does: the rows stay where they are, for the next turn.
     """
     place = _take_place()
     deadline = time.monotonic() + seconds
@@ -54,12 +55,10 @@ def take_turn(seconds: float = TURN_SECONDS) -> bool:
 
 def _take_place() -> _Place:
     using = get_outbox_database()
-    while _places:
-        try:
+    with suppress(IndexError):  # none is left
+        while True:
             pid, place = _places.pop()
-        except IndexError:
-            break  # another thread was faster
-        if pid == os.getpid() and place.relay.using == using:
-            return place
+            if pid == os.getpid() and place.relay.using == using:
+                return place
     report = Reporter(EventBackend)
     return _Place(Relay(using, report), Retention(using, time.monotonic, random.random))

@@ -13,10 +13,12 @@ from celery import Celery, _state
 from kombu.transport import memory
 
 from django_topsort.accounts import accounts
-from django_topsort.backends import celery
+from django_topsort.backends import celery, locmem
+from django_topsort.backends.base import BaseEventBackend
 from django_topsort.backends.celery import EventBackend, bound_options, get_app, publish_relay
 from django_topsort.backends.engine import Message, read_message
 from django_topsort.exceptions import TopsortConfigurationError
+from django_topsort.userlinks import UserLink
 from tests.engines.apps import make_app, read_tasks
 from tests.readme import get_free_port
 from tests.sending.engine import build_event, build_events, get_ids, wait_until
@@ -215,7 +217,12 @@ def test_celery_that_is_missing_is_named_and_costs_no_event(
     monkeypatch.setitem(sys.modules, "celery", None)
     backend = EventBackend()
     kept: list[Any] = []
-    backend.overflow = lambda events: kept.extend(events) or ()
+
+    def keep(events: Any) -> tuple[()]:
+        kept.extend(events)
+        return ()
+
+    backend.overflow = keep
     events = build_events(1)
     backend.send_events(events)
     backend.close()
@@ -244,6 +251,75 @@ def test_check_of_the_app(app: Any, conf: dict[str, Any], expected: list[str]) -
     finally:
         app.conf.update(broker_url="memory://")
     assert [message.id for message in found] == [f"django_topsort.{name}" for name in expected]
+
+
+def test_celery_finds_the_tasks_by_itself(app: Any) -> None:
+    sys.modules.pop("django_topsort.tasks", None)
+    app.autodiscover_tasks(["django_topsort"], force=True)
+    assert "django_topsort.send_events" in app.tasks
+
+
+def test_request_that_makes_much_json_is_several_tasks(app: Any) -> None:
+    backend = EventBackend()
+    events = build_events(2000)
+    backend.publish(MESSAGE)  # so that the connection is there
+    backend.send_events([])
+    assert backend.take_over(events) == []
+    backend.close()
+
+    tasks = [args for _, (args,) in read_tasks(app)[1:]]
+    assert len(tasks) == 2
+    read = [event for (message,) in tasks for event in read_message(Message(*message))]
+    assert get_ids(read) == get_ids(events)
+
+
+def test_without_overflow_the_memory_has_what_the_broker_has_not(
+    app: Any, trouble: Trouble, own_backends: None, drops: list[Any], caplog: Any
+) -> None:
+    backend = EventBackend()
+    trouble.times = 2
+    backend.send_events(build_events(1))
+    assert drops == [("impressions", "overflow", 1)]  # there is no memory, either
+
+    memory_backend = locmem.EventBackend()
+    backend.get_memory = lambda: memory_backend
+    backend.send_events(build_events(1))
+    assert len(locmem.outbox) == 1
+    assert backend.get_state() == {"is_paused": False}
+    backend.close()
+
+
+def test_event_that_cannot_be_written_is_left_to_the_memory(own_backends: None) -> None:
+    backend = EventBackend()
+    kept: list[Any] = []
+
+    class Memory(BaseEventBackend):
+        def send_events(self, events: Any) -> None:
+            kept.extend(events)
+
+    backend.get_memory = Memory
+    broken: Any = object()
+    backend.send_events([broken])
+    assert kept == [broken]
+    backend.close()
+
+
+def test_links_of_users_go_by_way_of_memory(own_backends: None) -> None:
+    backend = EventBackend()
+    links: list[Any] = []
+
+    class Memory(BaseEventBackend):
+        def link_users(self, link: Any) -> None:
+            links.append(link)
+
+    link = UserLink("guest", "customer")
+    before = accounts.get_link_counts()["dropped"]
+    backend.link_users(link)
+    assert accounts.get_link_counts()["dropped"] == before + 1
+    backend.get_memory = Memory
+    backend.link_users(link)
+    assert links == [link]
+    backend.close()
 
 
 def test_tasks_are_only_there_where_celery_is() -> None:

@@ -9,8 +9,11 @@ from django_topsort.testing import FakeApi
 from tests.engines.brokers import BROKERS, Broker, find_missing
 from tests.engines.shop import Shop
 
+# Each broker's tests in one process of pytest-xdist, so that it is started once.
+GROUPS = [pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in BROKERS]
 
-@pytest.fixture(scope="session", params=list(BROKERS))
+
+@pytest.fixture(scope="session", params=GROUPS)
 def broker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Broker]:

@@ -156,6 +156,14 @@ class Shop(App):
         )
         self.run("-m", "django", "migrate", "--verbosity=0")
 
+    def get_rows(self) -> int:
+        """Return how many purchases in the outbox are not with Topsort."""
+        code = """
+            from django_topsort.outbox.models import OutboxEvent
+            print(OutboxEvent.objects.waiting().count())
+        """
+        return int(self.run_code(code))
+
     @contextmanager
     def serve(self) -> Iterator[Web]:
         """Start a web process."""

