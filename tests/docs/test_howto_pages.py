@@ -19,6 +19,7 @@ RUN_BY = {
     "debug-toolbar": "tests/contrib/debug_toolbar/test_site.py",
     "django-tasks": "tests/engines/test_tasks_page.py",
     "own-backend": "tests/docs/test_own_backend.py",
+    "celery": "tests/engines/test_celery_page.py",
     "csp": "tests/docs/test_howto_csp.py",
     "deployments": "tests/docs/test_howto_deployments.py",
     "htmx": "tests/docs/test_howto_htmx.py",
