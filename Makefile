@@ -6,6 +6,8 @@
 #   INSTALL  what installs into it                          make test INSTALL='uv pip install -q --python $(VENV)'
 #   ARGS     more arguments for pytest or the benchmarks    make test ARGS='-k middleware'
 #   PEERS    where the environment of the peers stands, with which `make bench` compares
+#   CELLS    the cells of the matrix to run, as patterns    make matrix CELLS='py313-* *-mariadb'
+#   TAG      the tag of a release                           make release-check TAG=v0.1.0
 #   SHOPS    the shops of tests/shops to run                make test-shops SHOPS=oscar
 #   SOAK_SECONDS   how long a soak takes                    make soak SOAK_SECONDS=45
 #   DATABASE_DRIVER   postgresql or mariadb, with the server's address in TEST_DATABASE_URL; see .ci/with-database
@@ -18,6 +20,8 @@ WORKERS ?= auto
 ARGS ?=
 DATABASE_DRIVER ?=
 SOAK_SECONDS ?= 1200
+CELLS ?=
+export TAG ?=
 SHOPS ?= oscar salesman recipes
 
 SHELL := /bin/sh
@@ -27,7 +31,7 @@ PYTEST := $(BIN)/python -m pytest
 DRIVER := $(if $(DATABASE_DRIVER),$(VENV)/.databases)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test quick test-browsers test-servers test-faults test-engines test-shops soak bench test-wheel lint format build lock clean FORCE
+.PHONY: help venv demo test quick test-browsers test-servers test-faults test-shops soak bench matrix test-wheel lint hooks format build release-check lock screenshots docs test-engines clean FORCE
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -52,6 +56,9 @@ test-servers: $(VENV)/.servers  ## Run pages and exits under gunicorn, uWSGI, uv
 test-browsers: $(VENV)/.browsers  ## Run Chromium, Topsort's own scripts and a fuzzer against a site
 	$(PYTEST) -m browsers tests/browsers $(ARGS)
 
+screenshots: $(VENV)/.browsers  ## Make the pictures of docs/images anew, in Chromium
+	@$(BIN)/python example_project/screenshots.py
+
 test-faults: $(VENV)/.servers $(DRIVER)  ## Run the faults of docs/faults.md, one by one
 	$(PYTEST) -m faults -n $(WORKERS) $(ARGS)
 
@@ -71,6 +78,9 @@ soak: $(VENV)/.servers  ## Let shoppers shop while the API comes and goes; SOAK_
 bench: $(VENV)/.dev $(PEERS)/.bench  ## Measure us side by side with the clients of other services; ARGS=--quick
 	$(BIN)/python -m benchmarks --peers $(PEERS)/bin/python $(ARGS)
 
+matrix: $(VENV)/.tools  ## Run Python x Django x database, as far as they are here; CELLS="py313-* *-mariadb" for some
+	@TOX=$(abspath $(BIN))/tox ARGS='$(ARGS)' .ci/matrix $(foreach cell,$(CELLS),'$(cell)')
+
 test-wheel: $(VENV)/.dev  ## Build the wheel, install it elsewhere, use it
 	$(PYTEST) -m packaging $(ARGS)
 
@@ -82,18 +92,36 @@ lint: $(VENV)/.dev  ## Check style, types, floors and migrations
 	$(BIN)/lint-imports
 	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings
 
+hooks: $(VENV)/.tools  ## Run what .pre-commit-config.yaml runs before a commit, over all files
+	$(BIN)/pre-commit run --all-files
+
+docs: $(VENV)/.docs  ## Build the documentation site into build/docs; warnings are errors
+	@rm -rf build/docs
+	$(BIN)/python -m sphinx -b html -n -W --keep-going -q docs build/docs
+	@echo "Open build/docs/index.html"
+
 format: $(VENV)/.dev  ## Write the code as `make lint` wants it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 build: $(VENV)/.dev  ## Build the sdist and the wheel into dist/
+	@rm -rf dist
 	$(BIN)/python -m build --no-isolation
 
-lock:  ## Write requirements/dev.txt anew from pyproject.toml (needs uv)
+release-check: build $(VENV)/.tools  ## Do all that a release does but publish it; TAG=v0.1.0 holds it to a tag
+	.ci/check-version "$$TAG"
+	$(BIN)/twine check --strict dist/*
+	TOPSORT_DIST=$(abspath dist) $(PYTEST) -m packaging $(ARGS)
+
+lock:  ## Write requirements/dev.txt and tools.txt anew from pyproject.toml (needs uv)
 	@{ echo '# Every version that the tools of this project run with. Written by `make lock`; do not edit.'; \
 	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
 	    --extra testing --group dev --no-emit-package django pyproject.toml; } > requirements/dev.txt.new
 	@mv requirements/dev.txt.new requirements/dev.txt
+	@{ echo '# What the matrix, the hooks and a release run with. Written by `make lock`; do not edit.'; \
+	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
+	    --constraint requirements/dev.txt --group tools; } > requirements/tools.txt.new
+	@mv requirements/tools.txt.new requirements/tools.txt
 
 clean:  ## Remove what these commands made
 	rm -rf $(VENV) $(PEERS) build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache \
@@ -105,6 +133,11 @@ clean:  ## Remove what these commands made
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.base
 	@echo "Installing the tools into $(VENV) ..."
 	@$(INSTALL) -r requirements/dev.txt $(DJANGO)
+	@touch $@
+
+$(VENV)/.tools: requirements/tools.txt $(VENV)/.dev
+	@echo "Installing what the matrix, the hooks and a release need into $(VENV) ..."
+	@$(INSTALL) --constraint requirements/dev.txt -r requirements/tools.txt
 	@touch $@
 
 $(VENV)/.databases: requirements/databases.txt $(VENV)/.dev
@@ -126,6 +159,11 @@ $(VENV)/.engines: requirements/engines.txt $(VENV)/.dev
 $(VENV)/.browsers: requirements/browsers.txt $(VENV)/.servers
 	@echo "Installing what drives a browser into $(VENV) ..."
 	@$(INSTALL) --constraint requirements/dev.txt -r requirements/browsers.txt
+	@touch $@
+
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
+	@echo "Installing what builds the documentation into $(VENV) ..."
+	@$(INSTALL) --constraint requirements/dev.txt -r requirements/docs.txt
 	@touch $@
 
 # Whatever a shop asks for besides, it gets the Django of this environment or is not installed.

@@ -12,9 +12,10 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from django_topsort.logs import FieldLogger
 from django_topsort.routing import close_backends, reopen_backends
 
-logger = logging.getLogger(__name__)
+logger = FieldLogger(logging.getLogger(__name__))
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

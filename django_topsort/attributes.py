@@ -107,6 +107,8 @@ def build_attrs(
             written.append(_write("data-ts-fields", _encode_rare(event)))
         if banner or action:
             written += _write_roles(event, banner=banner, action=action)
+        if collector.observer is not None:
+            collector.observer.note_told("attrs", event)
         return mark_safe(" ".join(written))  # noqa: S308  # each value is escaped
     except Exception as error:
         refuse("impressions", error, request)

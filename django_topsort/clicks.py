@@ -154,5 +154,7 @@ def get_seconds(name: str) -> int:
 # Each click would say it again: the cache is what limits the log.
 @lru_cache(maxsize=16)
 def _say_no_seconds(name: str, given: str) -> None:
+    said = "setting not usable name=%s given=%s: it must be whole seconds"
+    fields = {"event": "setting_not_usable", "name": name, "given": given}
     with suppress(Exception):  # a log handler may raise
-        logger.error("setting not usable name=%s given=%s: it must be whole seconds", name, given)
+        logger.error(said, name, given, extra={"topsort": fields})

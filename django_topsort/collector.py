@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django_topsort.ids import IdSequence
 
 if TYPE_CHECKING:
     from django_topsort.events import Event
+    from django_topsort.parts import Part
 
 # A request that records more than this hands over early, so that no request holds without bound.
 MAX_HELD = 500
+
+
+class Observer(Protocol):
+    """Is told, while a person looks at a request, what is asked of it. Raises nothing."""
+
+    def note_call(
+        self, kind: str, given: Mapping[str, object], placement: Mapping[str, object] | None
+    ) -> None:
+        """Note that an event of ``kind`` is to be made of ``given`` and the placement set."""
+
+    def note_refusal(self, kind: str, error: Exception, *, is_counted: bool) -> None:
+        """Note that it was not made, because of ``error``; ``is_counted``: as dropped."""
+
+    def note_told(self, door: str, part: Part | None) -> None:
+        """Note what the page tells its browser to report: ``"attrs"``, ``"link"``, ``"script"``."""
 
 
 class Collector:
@@ -30,9 +46,19 @@ class Collector:
     ``deliver`` takes what is handed over, and may be replaced until then. ``found`` caches what
     doors and makers look up once a request; ``placement`` is what the template has set for its
     impressions and clicks, and ``moulds`` the first of each shape that were made with it.
+    ``observer`` is whoever wants to know where values come from; nobody, as a rule.
     """
 
-    __slots__ = ("_events", "_ids", "deliver", "found", "is_closed", "moulds", "placement")
+    __slots__ = (
+        "_events",
+        "_ids",
+        "deliver",
+        "found",
+        "is_closed",
+        "moulds",
+        "observer",
+        "placement",
+    )
 
     def __init__(self, deliver: Callable[[list[Event]], None], *, closed: bool = False) -> None:
         self.deliver = deliver
@@ -42,6 +68,7 @@ class Collector:
         self.found: dict[str, Any] = {}
         self.placement: dict[str, Any] | None = None
         self.moulds: dict[tuple[object, ...], Any] = {}
+        self.observer: Observer | None = None
 
     def __len__(self) -> int:
         return len(self._events)

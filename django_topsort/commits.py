@@ -13,6 +13,7 @@ from django_topsort.delivery import announce_safely, log_safely, withdraw_safely
 from django_topsort.events import Purchase
 from django_topsort.exceptions import InvalidEvent, UnreportableOrder
 from django_topsort.facts import get_collector, is_unwanted
+from django_topsort.logs import FieldLogger
 from django_topsort.purchases.databases import get_order_database
 from django_topsort.purchases.finding import describe_order, find_purchase
 from django_topsort.reporting import Reporter
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Record = Callable[[Purchase, HttpRequest | None, Collector | None], None]
 
-logger = logging.getLogger(__name__)
+logger = FieldLogger(logging.getLogger(__name__))
 
 _reporter = Reporter(None)
 
@@ -44,8 +45,8 @@ def report_on_commit(
         try:
             _report_purchase(order, request, opaque_user_id, record)
         except UnreportableOrder as error:
-            detail = f"order={describe_order(order)}: {error.detail}"
-            _reporter.left_out("purchases", error.reason, detail)
+            name, why = describe_order(order), error.detail
+            _reporter.left_out("purchases", error.reason, "order=%s: %s", name, why)
         except Exception as error:
             if announcement is not None and not isinstance(error, InvalidEvent):
                 # The relay reads it again, when whatever is the matter may have passed.
@@ -67,8 +68,8 @@ def report_on_commit(
         transaction.on_commit(report, using=using, robust=True)
     except TransactionManagementError:
         # Autocommit is off outside of atomic(), where Django cannot tell when the shop commits.
-        detail = f"order={describe_order(order)}: autocommit is off; use transaction.atomic()"
-        _reporter.left_out("purchases", "no_commit", detail)
+        detail = "order=%s: autocommit is off; use transaction.atomic()"
+        _reporter.left_out("purchases", "no_commit", detail, describe_order(order))
     except Exception:
         # No database, or none that answers, or async code: there is no transaction to wait for.
         report()

@@ -18,7 +18,10 @@ from django_topsort.setting import Setting
 
 DOTTED_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 # What TOPSORT_OUTBOX_RELAY may name, and the function that publishes a task which relays.
-RELAYS = {"celery": "django_topsort.backends.celery.publish_relay"}
+RELAYS = {
+    "celery": "django_topsort.backends.celery.publish_relay",
+    "tasks": "django_topsort.backends.tasks.publish_relay",
+}
 BACKEND_KEYS = ("default", "impressions", "clicks", "purchases", "pageviews", "overflow")
 
 
@@ -72,8 +75,8 @@ class TopsortSettings:
     )
     TOPSORT_OUTBOX_RELAY = Setting[bool | str](
         True,
-        "Whether each process sends what is in the outbox, in a background thread; 'celery': that"
-        " engine's workers do; False: only manage.py topsort_relay and flush() do.",
+        "Whether each process sends what is in the outbox, in a background thread; 'celery' or"
+        " 'tasks': that engine's workers do; False: only manage.py topsort_relay and flush() do.",
     )
     TOPSORT_OUTBOX_SWEEP_INTERVAL = Setting[float](
         60.0, "Seconds after which each process looks for what others have left in the outbox."
@@ -102,6 +105,10 @@ class TopsortSettings:
     TOPSORT_ENGINE_MAX_AGE = Setting[float](
         24 * 60 * 60.0,
         "Seconds for which an engine's workers try an event again before it is given up.",
+    )
+    TOPSORT_TASKS_BACKEND = Setting[str](
+        "default",
+        "The alias in Django's TASKS of the engine to which the Tasks backend gives events.",
     )
     TOPSORT_FILE_PATH = Setting[str | None](
         None, "The file to which the filebased backend appends one JSON line per event."
@@ -205,6 +212,10 @@ class TopsortSettings:
     TOPSORT_USER_HEADER = Setting[bool](
         False,
         "Whether clients without cookies get and bring their id, signed, as X-Topsort-User.",
+    )
+    TOPSORT_METRICS_TOKEN = Setting[str](
+        "",
+        "What Prometheus brings to read contrib.prometheus.views.metrics; empty: no such page.",
     )
 
     @property

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from django_topsort.accounts import accounts
+from django_topsort.collector import Collector
 from django_topsort.conf import topsort_settings
 from django_topsort.events import EVENT_KINDS
 from django_topsort.exceptions import InvalidEvent, UnreportableOrder
@@ -167,7 +168,12 @@ def refuse(kind: str, error: Exception, request: HttpRequest | None = None) -> N
     ``kind`` may be another than those of events, such as ``"placement"``: then no event is lost by
     it, and none is counted.
     """
-    if topsort_settings.is_strict:
+    is_strict = topsort_settings.is_strict
+    collector = getattr(request, "topsort", None)
+    if isinstance(collector, Collector) and collector.observer is not None:
+        is_counted = kind in EVENT_KINDS and not is_strict
+        collector.observer.note_refusal(kind, error, is_counted=is_counted)
+    if is_strict:
         raise error
     path = _get_shown_path(request)
     if kind not in EVENT_KINDS:
@@ -234,16 +240,16 @@ def _get_shown_path(request: HttpRequest | None) -> str:
 
 
 def _say_unused(kind: str, error: Exception, path: str) -> None:
-    where = f" path={repr(path)[1:-1]:.200}" if path else ""
+    where, shown = (" path=%s", (f"{repr(path)[1:-1]:.200}",)) if path else ("", ())
     if isinstance(error, InvalidEvent):
         given = type(error.value).__name__  # and not the value, which may be personal
-        said = "not used kind=%s field=%s given=%s%s: %s"
-        key = ("unused", kind, error.field)
-        log_safely(logging.ERROR, key, said, kind, error.field, given, where, error.rule)
+        said = f"not used kind=%s field=%s given=%s{where}: %s"
+        key, values = ("unused", kind, error.field), (error.field, given, *shown, error.rule)
+        log_safely(logging.ERROR, key, said, kind, *values)
     else:
         name = type(error).__name__
-        said = "not used kind=%s error=%s%s"
-        log_safely(logging.ERROR, ("unused", kind, name), said, kind, name, where, error=error)
+        said = f"not used kind=%s error=%s{where}"
+        log_safely(logging.ERROR, ("unused", kind, name), said, kind, name, *shown, error=error)
 
 
 def _deliver_counted(events: Sequence[Event]) -> None:

@@ -103,8 +103,9 @@ class Interaction(BaseEvent, frozen=True, kw_only=True):
 
     ``resolved_bid_id``: from the auction, for what is sponsored. ``entity``: the product or vendor,
     for what is not; Topsort disregards it beside a bid. One of the two is required.
-    ``additional_attribution``: the product or vendor behind a banner's bid.
-    ``external_campaign_id`` and ``external_vendor_id``: the marketplace's own ids.
+    ``placement``: where on a page it was. ``page``: that page. ``object``: what was seen or
+    clicked, for what is not sponsored. ``additional_attribution``: the product or vendor behind a
+    banner's bid. ``external_campaign_id`` and ``external_vendor_id``: the marketplace's own ids.
     """
 
     resolved_bid_id: str | None = None
@@ -205,7 +206,10 @@ class Purchase(BaseEvent, frozen=True, kw_only=True):
 
 
 class PageView(BaseEvent, frozen=True, kw_only=True):
-    """A shopper opened a page (``PageView``)."""
+    """A shopper opened a page (``PageView``).
+
+    ``page``: which one, and of which type.
+    """
 
     kind: ClassVar[str] = "pageviews"
 

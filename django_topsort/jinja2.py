@@ -8,13 +8,15 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import StrictUndefined, Undefined, nodes
-from jinja2.ext import Extension
-
 from django_topsort.attributes import build_attrs
 from django_topsort.links import build_click_url
+from django_topsort.loading import require
 from django_topsort.scripts import build_script
 from django_topsort.tracking import set_placement, track_impression, track_pageview
+
+with require("jinja2", needed_by="django_topsort.jinja2"):
+    from jinja2 import StrictUndefined, Undefined, nodes
+    from jinja2.ext import Extension
 
 if TYPE_CHECKING:
     from jinja2.parser import Parser

@@ -52,7 +52,10 @@ def build_click_url(
         content = msgspec.to_builtins(click)
         for name in ("id", "opaqueUserId", "occurredAt"):
             del content[name]
-        return get_click_prefix(collector) + sign_click(text, content)
+        link = get_click_prefix(collector) + sign_click(text, content)
+        if collector.observer is not None:
+            collector.observer.note_told("link", click)
+        return link
     except Exception as error:
         refuse("clicks", error, request)
         return text

@@ -1,10 +1,11 @@
-"""Importing what only some processes need, when they first need it."""
+"""Importing what only some processes need, or only some projects have."""
 
 from __future__ import annotations
 
 import os
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 class Loading:
@@ -49,3 +50,28 @@ class Loading:
 
 loading = Loading()  # of whoever calls us, such as a request
 posting = Loading()  # of what posts, which takes longer: no request waits for it
+
+
+@contextmanager
+def require(module: str, *, needed_by: str, package: str = "", extra: str = "") -> Iterator[None]:
+    """Import in the block what not every project has installed, and say what to install.
+
+    ``module`` is the library's top-level name, ``needed_by`` is what of ours needs it, as a reader
+    knows it. ``package`` is the library's name on the package index where that differs, ``extra``
+    the extra of this package that brings it. Raises ModuleNotFoundError, which says so, if it is
+    absent; any other error of an import, such as one inside of the library, stays what it is::
+
+        with require("jinja2", needed_by="django_topsort.jinja2"):
+            import jinja2
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != module:
+            raise
+        name = package or module
+        install = f'"django-topsort[{extra}]"' if extra else name
+        raise ModuleNotFoundError(
+            f"{needed_by} needs {name}, which is not installed: pip install {install}",
+            name=error.name,
+        ) from error

@@ -59,7 +59,8 @@ class TopsortMiddleware:
             if not earlier.is_closed:
                 # The middleware is there twice: the outer one sees how the request ends.
                 return self.get_response(request)
-            collector.found = earlier.found  # a middleware before this one has tracked something
+            # A middleware before this one has tracked something, or watches.
+            collector.found, collector.observer = earlier.found, earlier.observer
         request.topsort = collector  # type: ignore[attr-defined]  # our name on the request
         if self._is_async:
             return self._call_async(request, collector)

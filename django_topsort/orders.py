@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.exceptions import InvalidEvent
+from django_topsort.logs import FieldLogger
 from django_topsort.purchases.buyers import (
     get_request_buyer,
     is_refusal,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["remember_shopper", "report_order"]
 
-logger = logging.getLogger(__name__)
+logger = FieldLogger(logging.getLogger(__name__))
 
 
 def report_order(

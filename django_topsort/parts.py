@@ -104,8 +104,8 @@ class Placement(Part, frozen=True, kw_only=True):
 class Page(Part, frozen=True, kw_only=True):
     """The page on which an event happened (``Page``).
 
-    ``page_id``: such as its path. ``value``: its category, product or search text; for a cart a
-    list of product ids.
+    ``type``: what is shown there. ``page_id``: such as its path. ``value``: its category, product
+    or search text; for a cart a list of product ids.
     """
 
     type: PageType
@@ -129,7 +129,8 @@ class Page(Part, frozen=True, kw_only=True):
 class InteractionObject(Part, frozen=True, kw_only=True):
     """What was seen or clicked in an organic event (``InteractionObject``).
 
-    ``asset_id``: of a banner. ``click_type``: what the shopper did with a listing.
+    ``type``: what it is. ``asset_id``: of a banner. ``click_type``: what the shopper did with a
+    listing.
     """
 
     type: ObjectType
@@ -147,9 +148,10 @@ class InteractionObject(Part, frozen=True, kw_only=True):
 class PurchaseItem(Part, frozen=True, kw_only=True):
     """One product of a purchase (``PurchaseItem``).
 
-    ``unit_price``: of a single item, above 0, in the marketplace's currency (not in cents).
-    ``quantity``: from 1; Topsort takes 1 where it is left out. ``vendor_id``: needed where several
-    vendors sell the product, and for attribution to a vendor's other products.
+    ``product_id``: the marketplace's id of it. ``unit_price``: of a single item, above 0, in the
+    marketplace's currency (not in cents). ``quantity``: from 1; Topsort takes 1 where it is left
+    out. ``vendor_id``: needed where several vendors sell the product, and for attribution to a
+    vendor's other products.
     """
 
     product_id: str

@@ -53,7 +53,8 @@ def handle_order_placed(
     if not is_on_loop():
         remember()
     elif not run_off_loop(remember):
-        logger.warning("shopper not remembered reason=overflow")
+        fields = {"event": "shopper_not_remembered", "reason": "overflow"}
+        logger.warning("shopper not remembered reason=overflow", extra={"topsort": fields})
 
 
 def handle_order_paid(

@@ -8,7 +8,6 @@ API key.
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,9 +15,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django_topsort.accounts import accounts
-from django_topsort.conf import topsort_settings
 from django_topsort.exceptions import InvalidEvent
+from django_topsort.loading import loading
 from django_topsort.signals import events_delivered, events_dropped, events_rejected
+from django_topsort.tallies import HARMLESS
 from django_topsort.threads import ThreadValues
 
 if TYPE_CHECKING:
@@ -33,12 +33,6 @@ QUIET_SECONDS = 60.0
 MAX_KEYS = 1000  # an errCode comes from outside, and a purchase's id from the shop
 MAX_IDS = 50  # purchases named in one line; the next line names the next ones
 MAX_SHOWN = 200  # characters of an id or a path
-# Left out on purpose, so that nothing is lost: the other one of a pair is on its way, or no person
-# has done it. Anybody can cause as many as he likes.
-HARMLESS = frozenset(
-    {"duplicate", "crawler", "automated", "prefetch", "head", "hook", "too_many_clicks", "embedded"}
-    | {"forged_bid", "foreign_bid", "stale_bid", "unsigned_bid", "not_taken"}
-)
 
 
 class LogLimit:
@@ -120,9 +114,15 @@ class LogLimit:
         exc_info: BaseException | None = None,
     ) -> None:
         """Log ``message``, and how many lines were left out before it, if any."""
+        if not logger.isEnabledFor(level):
+            return
         if left_out:
             message, values = f"{message} left_out=%s", (*values, left_out)
-        logger.log(level, message, *values, exc_info=exc_info)
+        with loading.lock:  # with the first line
+            from django_topsort.logs import build_fields
+
+        fields = build_fields(message, values)
+        logger.log(level, message, *values, exc_info=exc_info, extra={"topsort": fields})
 
 
 class Reporter:
@@ -140,13 +140,16 @@ class Reporter:
         accounts.note_success()
         # A handler that raises must not make the backend look as if it had failed.
         with suppress(Exception):
-            logger.debug("delivered events=%s", len(events))
+            self._limit.write(logging.DEBUG, 0, "delivered events=%s", len(events))
         if events_delivered.receivers:
             self._announce(events_delivered, events=list(events))
 
     def rejected(self, events: Sequence[Event], error: ApiError) -> None:
         """Say that Topsort has refused ``events``, and why."""
         accounts.count_rejected(events)
+        with loading.lock:  # with the first refusal
+            from django_topsort.logs import describe_error
+
         said = describe_error(error)
         for kind in sorted({event.kind for event in events}):
             key = ("rejected", kind, error.err_code)
@@ -172,6 +175,9 @@ class Reporter:
 
     def failed(self, error: ApiError, count: int) -> None:
         """Say that a request failed, and that ``count`` events wait for another."""
+        with loading.lock:  # with the first failure
+            from django_topsort.logs import describe_error, explain_error
+
         accounts.note_failure(f"{type(error).__name__} {describe_error(error)}")
         self._limit.log(
             logging.ERROR if error.configuration else logging.WARNING,
@@ -190,33 +196,38 @@ class Reporter:
         be personal. The traceback is, too, where the shop's own code or settings raised something
         else.
         """
-        where = f" path={_escape(path)}" if path else ""
+        where, shown = (" path=%s", (_escape(path),)) if path else ("", ())
         if isinstance(error, InvalidEvent):
-            given = type(error.value).__name__
-            detail = f"field={error.field} given={given}{where}: {error.rule}"
-            self.left_out(kind, "invalid", detail, key=error.field)
+            detail, given = f"field=%s given=%s{where}: %s", type(error.value).__name__
+            values = (error.field, given, *shown, error.rule)
+            self.left_out(kind, "invalid", detail, *values, key=error.field)
         else:
             name = type(error).__name__
-            self.left_out(kind, "invalid", f"error={name}{where}", key=name, exc_info=error)
+            detail = f"error=%s{where}"
+            self.left_out(kind, "invalid", detail, name, *shown, key=name, exc_info=error)
 
     def left_out(
         self,
         kind: str,
         reason: str,
         detail: str,
+        *values: object,
         key: str = "",
         exc_info: BaseException | None = None,
     ) -> None:
         """Say that there is no event of ``kind`` where there should be one, for ``reason``.
 
-        Within a minute only the first of each ``key`` is logged.
+        ``values`` belong into ``detail``. Within a minute only the first of each ``key``, or of the
+        same detail, is logged.
         """
         accounts.count_refused(kind, reason)
-        line = (reason, kind, key or detail)
+        if not values:
+            detail, values = "%s", (detail,)
+        line = (reason, kind, key or detail % values)
         admit = self._limit.admit_name if kind == "purchases" else self._limit.admit
         if (number := admit(line)) is not None:
-            said = "left out kind=%s reason=%s %s"
-            self._limit.write(logging.ERROR, number, said, kind, reason, detail, exc_info=exc_info)
+            said, all_values = f"left out kind=%s reason=%s {detail}", (kind, reason, *values)
+            self._limit.write(logging.ERROR, number, said, *all_values, exc_info=exc_info)
         self._announce(events_dropped, kind=kind, count=1, reason=reason, events=[])
 
     def _say_dropped(self, kind: str, count: int, reason: str, events: list[Event]) -> None:
@@ -241,15 +252,19 @@ class Reporter:
         """
         found = [(event.id, self._limit.admit_name((*key, event.id))) for event in events]
         named = [(_escape(name), left_out) for name, left_out in found if left_out is not None]
+        with loading.lock:
+            from django_topsort.logs import Said
+
         for start in range(0, len(named), MAX_IDS):
             some = named[start : start + MAX_IDS]
+            ids = [name for name, _ in some]
             self._limit.write(
                 logging.ERROR,
                 sum(left_out for _, left_out in some),
                 f"{message} count=%s ids=%s",
                 *values,
                 len(some),
-                ",".join(name for name, _ in some),
+                Said(",".join(ids), ids=ids),
             )
 
     def _announce(self, signal: Signal, **facts: Any) -> None:
@@ -270,23 +285,6 @@ class Reporter:
             )
         finally:
             own.is_announcing = False
-
-
-def describe_error(error: ApiError) -> str:
-    """Return what a line says of an error: its status, its code and Topsort's words."""
-    return f"{error} docUrl={error.doc_url}" if error.doc_url else str(error)
-
-
-def explain_error(error: ApiError) -> str:
-    """Return what an error means, in words for a person."""
-    return error.explain(_get_origin(), topsort_settings.TOPSORT_TIMEOUT)
-
-
-def _get_origin() -> str:
-    """Return the scheme and host of ``TOPSORT_API_URL``: the key may stand in all the rest."""
-    scheme, _, rest = str(topsort_settings.TOPSORT_API_URL).partition("://")
-    host = re.split(r"[/?#\\\s]", rest, maxsplit=1)[0].rpartition("@")[2]
-    return f"{'http' if scheme == 'http' else 'https'}://{host}"
 
 
 def _escape(text: str) -> str:

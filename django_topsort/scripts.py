@@ -68,6 +68,8 @@ def build_script(
         collector = get_collector(request)
         if not is_told(request, collector):
             return _nothing
+        if not page_type and collector.observer is not None:
+            collector.observer.note_told("script", None)
         mark = _build_nonce(request, nonce)
         if provider:
             source = _read_source(provider, page_type, src)
@@ -98,6 +100,8 @@ def _write_page(
     except Exception as error:
         refuse("pageviews", error, request)
         return
+    if collector.observer is not None:
+        collector.observer.note_told("script", page)
     yield f'data-ts-page="{escape(msgspec.json.encode(page).decode())}"'
 
 

@@ -5,32 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from django_topsort.accounts import LINK_FIGURES, accounts
 from django_topsort.delivery import log_safely
 from django_topsort.events import EVENT_KINDS
-from django_topsort.reporting import HARMLESS
-from django_topsort.routing import get_all_backends
-from django_topsort.tallies import get_tallies
+from django_topsort.metrics import format_text
+from django_topsort.routing import get_all_backends, get_backends
+from django_topsort.tallies import HARMLESS, get_tallies
+
+if TYPE_CHECKING:
+    from django_topsort.backends.base import BaseEventBackend
 
 PROCESS_FIGURES = ("recorded", "taken", "delivered", "rejected", "dropped", "stored", "waiting")
-HELP = {
-    "recorded": "recorded",
-    "taken": "taken from the outbox to send them",
-    "delivered": "delivered",
-    "rejected": "had refused by Topsort",
-    "dropped": "given up, by reason",
-    "stored": "put into the outbox",
-    "waiting": "in memory",
-}
 LINKS = (*LINK_FIGURES, "waiting")
 LEFT_OUT = sorted({*HARMLESS, "invalid"})
 OUTBOX_FIGURES = ("stored", "waiting", "delivered", "rejected", "dead")
 
 
-def get_status() -> dict[str, Any]:
+def get_status(*, left_out: bool = True) -> dict[str, Any]:
     """Return what became of the events of this process, and what is in the outbox.
 
     ::
@@ -41,6 +35,7 @@ def get_status() -> dict[str, Any]:
             "links": {"recorded": 0, ...},  # of users: see TOPSORT_LINK_USERS
             "oldest_seconds": None,         # for how long the oldest one in memory waits
             "is_paused": False,             # whether Topsort is taken to be unable to answer
+            "queue_size": 50000,            # that memory holds; None: no thread backend
             "last_success_at": 1790000000.0, "last_error_at": None, "last_error": "",  # Unix time
             "left_out": {"2026-11-25": {"clicks": {"duplicate": 3}}},   # in all processes, by UTC
             "outbox": {"purchases": {"stored": 3, "waiting": 1, ..., "oldest_seconds": 2.5}, ...},
@@ -52,28 +47,47 @@ def get_status() -> dict[str, Any]:
     ``left_out``: what browsers and click links report and does not count, by the default cache.
     ``outbox`` is None where there is none, and where its database does not answer (``error``). It
     costs a query, so not on every page. Never raises.
+
+    The argument says whether to ask the cache for ``left_out``.
     """
+    status = _read_accounts()
+    if left_out:
+        status["left_out"] = get_tallies(EVENT_KINDS, LEFT_OUT)
+    _ask_backends(status, get_all_backends())
+    return status
+
+
+def get_process_status() -> dict[str, Any]:
+    """Return of ``get_status`` what this process knows by itself: no query, no cache. Never raises.
+
+    ``left_out`` is empty and ``outbox`` None. Only backends that have been used are asked.
+    """
+    status = _read_accounts()
+    _ask_backends(status, [one for one in get_backends() if not one.transactional])
+    return status
+
+
+def _read_accounts() -> dict[str, Any]:
     last = accounts.last
-    status: dict[str, Any] = {
+    return {
         "pid": os.getpid(),
         "process": accounts.get_counts(),
         "links": accounts.get_link_counts(),
         "oldest_seconds": None,
         "is_paused": False,
+        "queue_size": None,
         "last_success_at": last.success_at,
         "last_error_at": last.error_at,
         "last_error": last.error,
-        "left_out": get_tallies(EVENT_KINDS, LEFT_OUT),
+        "left_out": {},
         "outbox": None,
         "error": "",
     }
-    _ask_backends(status)
-    return status
 
 
-def _ask_backends(status: dict[str, Any]) -> None:
+def _ask_backends(status: dict[str, Any], backends: Iterable[BaseEventBackend]) -> None:
     """Add to ``status`` what the backends say of themselves."""
-    for backend in get_all_backends():
+    for backend in backends:
         try:
             state = backend.get_state()
         except Exception as error:
@@ -85,6 +99,7 @@ def _ask_backends(status: dict[str, Any]) -> None:
         ages = [status["oldest_seconds"], state.get("oldest_seconds")]
         status["oldest_seconds"] = max((age for age in ages if age is not None), default=None)
         status["is_paused"] |= state.get("is_paused", False)
+        status["queue_size"] = state.get("queue_size") or status["queue_size"]
         status["outbox"] = state.get("outbox") or status["outbox"]
 
 
@@ -124,58 +139,7 @@ def describe_status(status: dict[str, Any]) -> str:
 
 def format_prometheus(status: dict[str, Any]) -> str:
     """Return a status in Prometheus' text format, to be scraped from a view or a file."""
-    metrics = (*_build_event_metrics(status), *_build_link_metrics(status))
-    metrics = (*metrics, *_build_health_metrics(status))
-    return "".join(f"{line}\n" for line in (*metrics, *_build_outbox_metrics(status)))
-
-
-def _build_event_metrics(status: dict[str, Any]) -> Iterator[str]:
-    for name in PROCESS_FIGURES:
-        kind_of_metric = "gauge" if name == "waiting" else "counter"
-        suffix = "" if name == "waiting" else "_total"
-        yield f"# HELP topsort_events_{name}{suffix} Events that one process has {HELP[name]}."
-        yield f"# TYPE topsort_events_{name}{suffix} {kind_of_metric}"
-        for kind, figures in status["process"].items():
-            labels = f'kind="{kind}",pid="{status["pid"]}"'
-            if name != "dropped":
-                yield f"topsort_events_{name}{suffix}{{{labels}}} {figures[name]}"
-                continue
-            for reason, count in sorted(figures["reasons"].items()):
-                labels = f'kind="{kind}",reason="{reason}",pid="{status["pid"]}"'
-                yield f"topsort_events_dropped_total{{{labels}}} {count}"
-
-
-def _build_link_metrics(status: dict[str, Any]) -> Iterator[str]:
-    yield "# HELP topsort_links Links of users of one process, by what became of them."
-    yield "# TYPE topsort_links gauge"
-    for name in LINKS:
-        yield f'topsort_links{{is="{name}",pid="{status["pid"]}"}} {status["links"][name]}'
-
-
-def _build_health_metrics(status: dict[str, Any]) -> Iterator[str]:
-    yield "# TYPE topsort_paused gauge"
-    yield f"topsort_paused {int(status['is_paused'])}"
-    for name in ("oldest_seconds", "last_success_at", "last_error_at"):
-        yield f"# TYPE topsort_{name} gauge"
-        if status[name] is not None:
-            yield f"topsort_{name} {status[name]}"
-
-
-def _build_outbox_metrics(status: dict[str, Any]) -> Iterator[str]:
-    yield "# HELP topsort_outbox_up Whether the outbox could be asked, where there is one."
-    yield "# TYPE topsort_outbox_up gauge"
-    if status["outbox"] is None:
-        if status["error"]:
-            yield "topsort_outbox_up 0"
-        return
-    yield "topsort_outbox_up 1"
-    for name in OUTBOX_FIGURES[1:]:
-        yield f"# TYPE topsort_outbox_{name} gauge"
-        for kind, figures in status["outbox"].items():
-            yield f'topsort_outbox_{name}{{kind="{kind}"}} {figures[name]}'
-    yield "# TYPE topsort_outbox_oldest_seconds gauge"
-    for kind, figures in status["outbox"].items():
-        yield f'topsort_outbox_oldest_seconds{{kind="{kind}"}} {figures["oldest_seconds"] or 0}'
+    return "".join(f"{line}\n" for line in format_text(status))
 
 
 def _build_table(figures: dict[str, Any], names: tuple[str, ...]) -> Iterator[str]:

@@ -12,6 +12,12 @@ from datetime import UTC, datetime, timedelta
 
 from django.core.cache import cache
 
+# Left out on purpose, so that nothing is lost: the other one of a pair is on its way, or no person
+# has done it. Anybody can cause as many as he likes.
+HARMLESS = frozenset(
+    {"duplicate", "crawler", "automated", "prefetch", "head", "hook", "too_many_clicks", "embedded"}
+    | {"forged_bid", "foreign_bid", "stale_bid", "unsigned_bid", "not_taken"}
+)
 DAYS = 2  # today and yesterday, by UTC
 SECONDS = (DAYS + 1) * 24 * 60 * 60
 

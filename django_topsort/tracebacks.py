@@ -13,7 +13,9 @@ MAX_KINDS = 100
 _shown_at: dict[tuple[str, str], float] = {}
 
 
-def log_failure(logger: logging.Logger, message: str, *values: object) -> None:
+def log_failure(
+    logger: logging.Logger | logging.LoggerAdapter[logging.Logger], message: str, *values: object
+) -> None:
     """Log the exception that is being handled, with its traceback once a minute for each kind.
 
     A kind is ``message`` without its ``values`` and the exception's class. During an outage of the

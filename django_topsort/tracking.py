@@ -87,6 +87,9 @@ def track_pageview(
     """
     try:
         collector = get_collector(request)
+        if collector.observer is not None:
+            given = {"page_type": page_type, "page_id": page_id, "value": value, **fields}
+            collector.observer.note_call("pageviews", given, None)
         if is_ignored(request, collector):
             return None
         check_names(fields, EVENT_FIELDS)
@@ -121,7 +124,7 @@ def track_purchase(
         with loading.lock:
             from django_topsort.purchases.finding import describe_order
 
-        _reporter.left_out("purchases", "overflow", f"order={describe_order(order)}")
+        _reporter.left_out("purchases", "overflow", "order=%s", describe_order(order))
 
 
 def _track_on_commit(order: Any, request: HttpRequest | None, opaque_user_id: str | None) -> None:
@@ -142,6 +145,8 @@ def record(event: Event, request: HttpRequest | None = None) -> None:
     try:
         check_event(event)
         collector = None if request is None else get_collector(request)
+        if collector is not None and collector.observer is not None:
+            collector.observer.note_call(event.kind, {"event": event}, None)
         if is_unwanted(event, request, collector):
             return
         is_stored = isinstance(event, Purchase) and is_transactional("purchases")
@@ -174,6 +179,9 @@ def _track_interaction(
     event_class: type[AnyInteraction], request: HttpRequest, product: object, fields: dict[str, Any]
 ) -> AnyInteraction | None:
     collector = get_collector(request)
+    if collector.observer is not None:
+        given = {"product": product, **fields}
+        collector.observer.note_call(event_class.kind, given, collector.placement)
     if is_ignored(request, collector):
         return None
     event = build_interaction(event_class, request, collector, product, fields)

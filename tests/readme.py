@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {
     path.relative_to(ROOT / "docs").as_posix(): path.read_text(encoding="utf-8")
-    for path in ROOT.glob("docs/**/*.md")
+    for path in sorted(ROOT.glob("docs/**/*.md"))
 }
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SETUP = README[README.index("## Set up in") : README.index("## Templates")]

@@ -54,3 +54,10 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 TOPSORT_API_KEY = "TSE_tests"
 TOPSORT_BACKENDS = {"default": "django_topsort.backends.locmem.EventBackend"}
+
+# The toolbar is installed for its own tests alone, but reads this once, whenever it is loaded.
+DEBUG_TOOLBAR_PANELS = [
+    "debug_toolbar.panels.history.HistoryPanel",
+    "django_topsort.contrib.debug_toolbar.TopsortPanel",
+    "debug_toolbar.panels.redirects.RedirectsPanel",
+]

@@ -284,6 +284,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E046", {"TOPSORT_OUTBOX_MAX_AGE": "7 days"}, "seconds", "OUTBOX_MAX_AGE = 604800.0"),
     ("E063", {"TOPSORT_ENGINE_QUEUE": ""}, "name of a queue", "TOPSORT_ENGINE_QUEUE = None"),
     ("E064", {"TOPSORT_ENGINE_MAX_AGE": "1 day"}, "seconds", "ENGINE_MAX_AGE = 86400.0"),
+    ("E068", {"TOPSORT_TASKS_BACKEND": None}, "alias", "TOPSORT_TASKS_BACKEND = 'default'"),
     ("E047", {"TOPSORT_OUTBOX_KEEP_DELIVERED": None}, "seconds", "KEEP_DELIVERED = 259200.0"),
     ("E048", {"TOPSORT_OUTBOX_KEEP_FAILED": 1e12}, "ten years", "KEEP_FAILED = 7776000.0"),
     ("E049", {"TOPSORT_OUTBOX_KEEP_SHOPPERS": "90"}, "ten years", "KEEP_SHOPPERS = 7776000.0"),
@@ -300,6 +301,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("E060", {"TOPSORT_VIEWABLE_SECONDS": -1}, "from 0 to 60", "VIEWABLE_SECONDS = 1.0"),
     ("E061", {"TOPSORT_USER_HEADER": "yes"}, "True or False", "USER_HEADER = False"),
     ("E062", {"TOPSORT_CLICK_ADDRESS_RATE": 9}, '"60/minute"', "ADDRESS_RATE = '1200/minute'"),
+    ("E070", {"TOPSORT_METRICS_TOKEN": "guess me"}, "8 characters", "secrets.token_urlsafe()"),
     ("W016", {"TOPSORT_LINK_USERS": True}, "nothing to link", "TOPSORT_USER_ID"),
     ("W017", {"CACHES": ALONE}, "counts for itself", "RedisCache"),
     ("W012", SENDING, "purchases are kept in memory", f'write "purchases": "{OUTBOX}"'),
@@ -310,8 +312,8 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         f'Write "overflow": "{OUTBOX}"',
     ),
 ]
-# In modules of their own: one asks the database, one needs Oscar, the others need Celery.
-OTHER_IDS = ["W013", "W015", "E065", "E066", "E067", "W018"]
+# In modules of their own: one asks the database, one needs Oscar, others an engine.
+OTHER_IDS = ["W013", "W015", "W018", "W019", "E065", "E066", "E067", "E069"]
 
 
 @pytest.mark.parametrize(("name", "values", "said", "hint"), CASES, ids=[case[0] for case in CASES])

@@ -35,6 +35,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 EXAMPLE = sorted((ROOT / "example_project").rglob("*.py"))
+DOCS = sorted((ROOT / "docs").rglob("*.py"))
 
 
 def name_path(path: Path) -> str:
@@ -42,9 +43,11 @@ def name_path(path: Path) -> str:
 
 
 each_module = pytest.mark.parametrize("path", MODULES, ids=name_path)
-each_module_and_benchmark = pytest.mark.parametrize("path", [*MODULES, *BENCHMARKS], ids=name_path)
+each_module_and_benchmark = pytest.mark.parametrize(
+    "path", [*MODULES, *BENCHMARKS, *DOCS], ids=name_path
+)
 each_file = pytest.mark.parametrize(
-    "path", [*MODULES, *BENCHMARKS, *TESTS, *EXAMPLE], ids=name_path
+    "path", [*MODULES, *BENCHMARKS, *TESTS, *EXAMPLE, *DOCS], ids=name_path
 )
 
 
@@ -151,10 +154,13 @@ def test_pins_cover_what_the_groups_ask_for() -> None:
     ]
     pins = "".join(
         (ROOT / "requirements" / name).read_text(encoding="utf-8")
-        for name in ("dev.txt", "django.txt")
+        for name in ("dev.txt", "django.txt", "tools.txt")
     )
     pinned = set(re.findall(r"^([\w.-]+)==", pins, re.MULTILINE))
 
+    for group in ("dev.txt", "tools.txt"):
+        lines = (ROOT / "requirements" / group).read_text(encoding="utf-8").splitlines()
+        assert [line for line in lines[1:] if "==" not in line] == []
     names = {
         re.split(r"[<>=~!;\[ ]", entry)[0].lower() for entry in asked if isinstance(entry, str)
     }

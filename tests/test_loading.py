@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from django_topsort.loading import Loading, loading
+from django_topsort.loading import Loading, loading, require
 from django_topsort.testing import FakeApi
 from tests.test_imports import run_code
 
@@ -168,3 +168,40 @@ assert flush(15)
         assert "Traceback" not in run_code(code).stderr
 
         assert sorted(event["id"] for event in api.purchases) == ["1", "2"]
+
+
+def test_what_is_absent_is_named_with_what_to_install() -> None:
+    with pytest.raises(ModuleNotFoundError) as info, require("no_such", needed_by="The panel"):
+        import no_such.part  # type: ignore[import-not-found]  # noqa: F401
+
+    said = "The panel needs no_such, which is not installed: pip install no_such"
+    assert str(info.value) == said
+    assert info.value.name == "no_such"
+
+
+def test_what_is_absent_has_its_name_on_the_package_index_and_our_extra() -> None:
+    with (
+        pytest.raises(ModuleNotFoundError) as info,
+        require("no_such", needed_by="The panel", package="django-no-such", extra="panel"),
+    ):
+        import no_such  # noqa: F401
+
+    assert str(info.value) == (
+        "The panel needs django-no-such, which is not installed:"
+        ' pip install "django-topsort[panel]"'
+    )
+
+
+def test_library_that_is_there_and_broken_says_so_itself() -> None:
+    with (
+        pytest.raises(ModuleNotFoundError, match="No module named 'its_own_need'"),
+        require("no_such", needed_by="The panel"),
+    ):
+        import its_own_need  # type: ignore[import-not-found]  # noqa: F401
+
+
+def test_what_is_there_is_imported() -> None:
+    with require("json", needed_by="The panel"):
+        import json
+
+    assert json.loads("7") == 7

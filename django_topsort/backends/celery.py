@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from django_topsort.backends.engine import EngineBackend, Message
 from django_topsort.conf import topsort_settings
 from django_topsort.exceptions import TopsortConfigurationError
-from django_topsort.loading import loading
+from django_topsort.loading import loading, require
 
 if TYPE_CHECKING:
     from django.core.checks import CheckMessage
@@ -105,7 +105,7 @@ def get_app() -> Any:
     Raises ImportError where Celery is not installed, and TopsortConfigurationError where there is
     no app, or more than one and none of them is the default.
     """
-    with loading.lock:
+    with loading.lock, require("celery", needed_by=__name__, extra="celery"):
         from celery import _state, current_app
     # Celery's current app is that of the thread which made it. Others, such as the publisher's and
     # those of a server, get its default one, which is nobody's where the project sets none.

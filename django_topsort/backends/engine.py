@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from django_topsort.backends.thread import read_number
 from django_topsort.exceptions import TopsortConfigurationError
 from django_topsort.reporting import log_limit
 from django_topsort.sending.publisher import PATIENCE, Publisher
+from django_topsort.sending.sender import await_exit
 from django_topsort.wire import build_request, decode_request, encode_request
 
 if TYPE_CHECKING:
@@ -67,8 +69,13 @@ class EngineBackend(BaseEventBackend):
     def __init__(self) -> None:
         super().__init__()
         self._publisher = Publisher(
-            self.publish, accounts.count_stored, self.keep, self._say_failed
+            self.publish,
+            accounts.count_stored,
+            self.keep,
+            self._say_failed,
+            at_exit=self.close,
         )
+        self._memory_user = 0  # the process that has used the memory
 
     def publish(self, message: Message) -> None:
         """Give one message to the engine, and raise whatever says that it has not got it."""
@@ -113,7 +120,10 @@ class EngineBackend(BaseEventBackend):
                 yield some
 
     def keep(self, events: Sequence[Event]) -> None:
-        """Let others have what the broker has not got. Never raises."""
+        """Let others have what the broker has not got: the overflow, or the memory. Never raises.
+
+        They are counted as recorded, or as taken, by now. Where nobody has them, they are dropped.
+        """
         left = self.overflow(events)
         if not left:
             return
@@ -121,8 +131,15 @@ class EngineBackend(BaseEventBackend):
             memory = self.get_memory()
             if memory is not None:
                 memory.send_events(left)
+                self._end_before_memory()
                 return
         self.report.dropped(left, "overflow")
+
+    def _end_before_memory(self) -> None:
+        """Let the memory be the last to end: it may get what the broker has not got by then."""
+        if self._memory_user != os.getpid():
+            self._memory_user = os.getpid()
+            await_exit(self.close)
 
     def _say_failed(self, error: BaseException, count: int) -> None:
         with suppress(Exception):  # a log handler may raise
@@ -140,4 +157,9 @@ class EngineBackend(BaseEventBackend):
         return {"is_paused": self._publisher.is_paused()}
 
     def close(self) -> None:
-        self._publisher.close(read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0) * PART_FOR_BROKER)
+        timeout = read_number("TOPSORT_SHUTDOWN_TIMEOUT", 0) * PART_FOR_BROKER
+        if self._publisher.close(timeout):
+            # Python calls nobody who asks for it only now that the process ends.
+            memory = self.get_memory()
+            if memory is not None:
+                memory.close()

@@ -152,7 +152,7 @@ class EventBackend(BaseEventBackend):
         return is_empty
 
     def get_state(self) -> dict[str, Any]:
-        return self._sender.get_state()
+        return {**self._sender.get_state(), "queue_size": get_options().queue_size}
 
     def close(self) -> None:
         self._is_closed = True

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django_topsort.accounts import accounts
-from django_topsort.reporting import describe_error, explain_error, log_limit
+from django_topsort.logs import describe_error, explain_error
+from django_topsort.reporting import log_limit
 from django_topsort.userlinks import release_link
 
 if TYPE_CHECKING:

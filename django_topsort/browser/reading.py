@@ -136,11 +136,11 @@ def _read_each(content: dict[str, Any], path: str | None) -> Reading:
 
 def _say_unknown(repairs: Repairs) -> None:
     parts = ",".join(sorted(repairs.unknown))
-    said = f"unknown keys left out of {parts}"
+    said, shown = "unknown keys left out of %s", [parts]
     if topsort_settings.is_strict:
         # Of those who develop it; of others a key may be personal, as whatever they send.
-        said += f": {', '.join(repairs.named)}"
-    log_safely(logging.INFO, ("unknown keys", parts), "%s", said)
+        said, shown = f"{said}: %s", [parts, ", ".join(repairs.named)]
+    log_safely(logging.INFO, ("unknown keys", parts), said, *shown)
 
 
 def _read_event(kind: str, content: Any, repairs: Repairs) -> Sent:

@@ -15,9 +15,9 @@ from django_topsort.accounts import accounts
 from django_topsort.browser.shapes import SENT_CLASSES
 from django_topsort.exceptions import InvalidEvent
 from django_topsort.parts import Entity, InteractionObject, Page, Placement, PurchaseItem
-from django_topsort.reporting import HARMLESS, Reporter
+from django_topsort.reporting import Reporter
 from django_topsort.signals import events_dropped
-from django_topsort.tallies import tally
+from django_topsort.tallies import HARMLESS, tally
 
 MAX_NAMED = 50  # refusals in one answer
 MAX_MESSAGE = 300  # characters; it may quote what was sent
@@ -118,28 +118,27 @@ def count_refusals(refusals: Iterable[Refusal]) -> None:
     """Count events that are refused, each as recorded and dropped, and say so; never raises."""
     counts = Counter((one.kind, one.reason, one.field, one.err_code) for one in refusals)
     for (kind, reason, field, err_code), number in counts.items():
-        count_untaken(kind, reason, number, f" field={field} errCode={err_code}")
+        count_untaken(kind, reason, number, " field=%s errCode=%s", field, err_code)
 
 
-def count_untaken(kind: str, reason: str, count: int, detail: str = "") -> None:
+def count_untaken(kind: str, reason: str, count: int, detail: str = "", *values: str) -> None:
     """Count events of which none is made as recorded and dropped, and say so; never raises.
 
-    ``detail``: text of our own, because it is logged.
+    ``detail`` and its ``values``: text of our own, because it is logged.
     """
     with suppress(Exception):  # a log handler may raise
-        _reporter.untaken(kind, reason, count, detail)
+        _reporter.untaken(kind, reason, count, detail, *values)
 
 
 class _BrowserReporter(Reporter):
-    def untaken(self, kind: str, reason: str, count: int, detail: str) -> None:
+    def untaken(self, kind: str, reason: str, count: int, detail: str, *values: str) -> None:
         accounts.count_refused(kind, reason, count)
         tally(kind, reason, count)
         # Anybody can send as many as he likes: no error of the shop's.
         level = logging.INFO if reason in HARMLESS else logging.WARNING
-        message = "browser's events not taken kind=%s reason=%s count=%s%s"
-        self._limit.log(
-            level, ("untaken", kind, reason, detail), message, kind, reason, count, detail
-        )
+        message = f"browser's events not taken kind=%s reason=%s count=%s{detail}"
+        key = ("untaken", kind, reason, *values)
+        self._limit.log(level, key, message, kind, reason, count, *values)
         self._announce(events_dropped, kind=kind, count=count, reason=reason, events=[])
 
 

@@ -104,7 +104,7 @@ def check_engine_queue(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         " while Topsort is slow or down, the shop's other tasks wait with them."
     )
     hint = 'Write TOPSORT_ENGINE_QUEUE = "topsort", and run a worker for that queue alone.'
-    return [build_warning("W018", text, hint)]
+    return [build_warning("W019", text, hint)]
 
 
 def is_sending() -> bool:

@@ -30,6 +30,7 @@ DO_WITHOUT = (
 )
 MISSING = "TOPSORT_API_KEY is not set, so that no event can be sent."
 MAX_DEPTH = 8
+MIN_TOKEN = 16
 
 
 def check_api_key(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -54,6 +55,20 @@ def check_api_key(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return check_hook("TOPSORT_API_KEY")
     text = "TOPSORT_API_KEY does not start with TSE_: Topsort takes events with no other key."
     return [build_warning("W001", text, KEY_HINT)]
+
+
+def check_metrics_token(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Require that nobody guesses what opens the page with the metrics; it is not shown."""
+    token: object = topsort_settings.TOPSORT_METRICS_TOKEN
+    if token == "" or (isinstance(token, str) and len(token) >= MIN_TOKEN and token.isascii()):
+        return []
+    given = f"{len(token)} characters" if isinstance(token, str) else f"a {type(token).__name__}"
+    text = (
+        f"TOPSORT_METRICS_TOKEN is {given}, it must be a text of {MIN_TOKEN} or more ASCII"
+        " characters, or empty."
+    )
+    hint = "Make one with  python -c 'import secrets; print(secrets.token_urlsafe())'."
+    return [build_error("E070", text, hint)]
 
 
 def check_api_key_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:

@@ -18,6 +18,7 @@ from django_topsort.checks.credentials import (
     check_api_key,
     check_api_key_is_set,
     check_context_processors,
+    check_metrics_token,
     check_other_settings,
 )
 from django_topsort.checks.hooks import check_hooks
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 CHECKS: tuple[Callable[..., list[CheckMessage]], ...] = (
     check_api_key,
     check_other_settings,
+    check_metrics_token,
     check_api_url,
     check_backends,
     check_overflow,

@@ -128,6 +128,11 @@ RULES = {
         "it must be the name of a queue",
     ),
     "TOPSORT_ENGINE_MAX_AGE": Rule("E064", is_duration, LONG_SECONDS),
+    "TOPSORT_TASKS_BACKEND": Rule(
+        "E068",
+        lambda value: isinstance(value, str) and bool(value),
+        "it must be an alias that TASKS has",
+    ),
     "TOPSORT_FILE_PATH": Rule(
         "E026",
         lambda value: value is None or isinstance(value, str | os.PathLike),

@@ -89,7 +89,7 @@ class Forwarder:
         errors: dict[int, ApiError | None] = {}
         try:
             with lineage.sending(events):
-                self._post_all(messages, events, unsettled, errors)
+                self._post_all(messages, readings, unsettled, errors)
         except BaseException:
             accounts.count_stored(list(unsettled.values()))
             raise
@@ -111,14 +111,18 @@ class Forwarder:
     def _post_all(
         self,
         messages: Sequence[Message],
-        events: Sequence[Event],
+        readings: Sequence[Sequence[Event]],
         unsettled: dict[int, Event],
         errors: dict[int, ApiError | None],
     ) -> None:
         """Post until something stands in the way; ``unsettled`` keeps what is to be tried again."""
-        attempts = max((message.attempts for message in messages), default=0)
+        attempts = {
+            id(event): message.attempts
+            for message, some in zip(messages, readings, strict=True)
+            for event in some
+        }
         is_new = any(message.attempts == 0 for message in messages)
-        for batch in build_batches(events):
+        for batch in build_batches([event for some in readings for event in some]):
             if not self._may_post():
                 return
             outcome = self._post(batch, attempts, is_new=is_new)
@@ -138,7 +142,7 @@ class Forwarder:
         with self._lock:
             return self._circuit.get_delay(self._clock()) == 0
 
-    def _post(self, batch: EventsRequest, attempts: int, *, is_new: bool) -> Outcome:
+    def _post(self, batch: EventsRequest, attempts: dict[int, int], *, is_new: bool) -> Outcome:
         with self._lock:
             is_probe = self._circuit.start()
             started = self._clock()
@@ -151,7 +155,7 @@ class Forwarder:
                     outcome,
                     started=started,
                     refused_since=None if is_new else self._refused_since,
-                    is_last=lambda event: attempts + 1 >= TRIES_IN_DOUBT,
+                    is_last=lambda event: attempts[id(event)] + 1 >= TRIES_IN_DOUBT,
                 )
                 self._note(outcome, started, is_probe=is_probe)
         return outcome

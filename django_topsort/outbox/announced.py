@@ -44,7 +44,7 @@ def finish_announcements(
         except (InvalidEvent, UnreportableOrder) as error:
             detail = getattr(error, "detail", "") or f"{error.field}: {error.rule}"  # type: ignore[union-attr]  # the one or the other
             reason = getattr(error, "reason", "invalid")
-            report.left_out("purchases", reason, f"order={row.event_id}: {detail}")
+            report.left_out("purchases", reason, "order=%s: %s", row.event_id, detail)
             _delete(row, token)
         except Exception as error:
             said = "announced order not read order=%s; it is tried again"

@@ -148,6 +148,12 @@ def get_relay(report: Reporter) -> BackgroundRelay:
     return relay
 
 
+def get_pause() -> float:
+    """Return the seconds until this process's relay may ask Topsort again: 0 if it has none."""
+    relay = _relays.get(os.getpid())
+    return 0.0 if relay is None else relay.relay.get_pause()
+
+
 def is_shared(using: str) -> bool:
     """Whether other threads and processes can see the database: one in memory is its thread's."""
     connection = connections[using]

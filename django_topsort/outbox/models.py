@@ -103,6 +103,15 @@ class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
         """Return those of the rows ``keys`` that ``token`` still has."""
         return self._at(keys).filter(lease_token=token)
 
+    def unleased(self, now: datetime) -> Self:
+        """Return the rows that no relay has its hands on at ``now``."""
+        return self.filter(models.Q(lease_token="") | models.Q(due_at__lte=now))
+
+    def needing_somebody(self) -> Self:
+        """Return what nothing but a person helps: refused purchases and all dead letters."""
+        refused = models.Q(status=Status.REJECTED, kind="purchases")
+        return self.filter(refused | models.Q(status=Status.DEAD))
+
     def send_again(self, now: datetime) -> int:
         """Put dead letters and refused events back among those that wait; return how many."""
         failed = self.filter(status__in=(Status.REJECTED, Status.DEAD))
@@ -184,6 +193,7 @@ class OutboxEvent(models.Model):
     class Meta:
         verbose_name = _("event")
         verbose_name_plural = _("events")
+        permissions = (("give_up_purchases", _("Can give up purchases that wait")),)
         indexes = (
             models.Index(fields=["status", "kind", "due_at"], name="topsort_outbox_due"),
             models.Index(fields=["status", "settled_at"], name="topsort_outbox_settled"),

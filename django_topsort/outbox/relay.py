@@ -26,11 +26,11 @@ from django_topsort.batches import MAX_PER_KIND
 from django_topsort.delivery import log_safely
 from django_topsort.exceptions import ApiError, InvalidEvent, NoAnswer
 from django_topsort.lineage import lineage
+from django_topsort.logs import describe_error, explain_error
 from django_topsort.outbox.announced import finish_announcements
 from django_topsort.outbox.clock import get_database_time
 from django_topsort.outbox.models import MAX_ERROR, RELAY_ORDER, Lease, OutboxEvent, Status
 from django_topsort.outbox.rows import DESTINATION, Reading, read_event, show
-from django_topsort.reporting import describe_error, explain_error
 from django_topsort.sending.backlog import PROBE_EVENTS
 from django_topsort.sending.circuit import Circuit
 from django_topsort.sending.posting import Outcome, post_batch

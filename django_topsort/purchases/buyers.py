@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from django_topsort.conf import topsort_settings
+from django_topsort.logs import FieldLogger
 from django_topsort.purchases.keeping import read_values, write_values
 from django_topsort.purchases.reader import OrderReader, get_reader
 from django_topsort.purchases.values import is_plain_id, read_id, show_key
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-logger = logging.getLogger(__name__)
+logger = FieldLogger(logging.getLogger(__name__))
 
 # What django-hijack and django-loginas keep in the session while staff act as a customer.
 IMPERSONATIONS = ("hijack_history", "loginas_from_user")

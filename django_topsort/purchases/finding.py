@@ -10,6 +10,7 @@ import msgspec
 from django_topsort.conf import topsort_settings
 from django_topsort.events import Purchase
 from django_topsort.exceptions import InvalidEvent, UnreportableOrder
+from django_topsort.logs import FieldLogger
 from django_topsort.purchases.buyers import find_buyer, get_order_key, has_refused
 from django_topsort.purchases.databases import get_fresh_order
 from django_topsort.purchases.rules import judge_order
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from django_topsort.purchases.buyers import Buyer
     from django_topsort.purchases.reader import Reading
 
-logger = logging.getLogger(__name__)
+logger = FieldLogger(logging.getLogger(__name__))
 
 # Stands for a shopper whom nobody knows, while it is found out whether an order is a purchase.
 NOBODY = "-"

@@ -17,13 +17,14 @@ from django.db import router, transaction
 from django.utils import timezone
 
 from django_topsort.conf import SETTINGS, topsort_settings
+from django_topsort.logs import FieldLogger
 from django_topsort.purchases.values import show_key
 from django_topsort.tracebacks import log_failure
 
 if TYPE_CHECKING:
     from django.db.models import Model
 
-logger = logging.getLogger(__name__)
+logger = FieldLogger(logging.getLogger(__name__))
 
 OUTBOX_APP = "django_topsort.outbox"
 COLUMNS = ("opaque_user_id", "device_type", "channel", "created_at")

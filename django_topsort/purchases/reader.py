@@ -15,6 +15,7 @@ from django.db import models
 from django_topsort.conf import topsort_settings
 from django_topsort.events import Purchase
 from django_topsort.fields import CHANNELS, DEVICE_TYPES
+from django_topsort.logs import FieldLogger
 from django_topsort.purchases.amounts import EXACT, parse_time, read_decimal, read_time
 from django_topsort.purchases.names import OrderNames
 from django_topsort.purchases.products import get_product_id, get_vendor_id
@@ -31,7 +32,7 @@ from django_topsort.purchases.values import (
 )
 from django_topsort.shoppers import MAX_SHOPPER_ID
 
-logger = logging.getLogger(__name__)
+logger = FieldLogger(logging.getLogger(__name__))
 
 Reading = OrderSnapshot | Purchase | None
 

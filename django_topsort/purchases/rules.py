@@ -32,6 +32,7 @@ from django_topsort.exceptions import (
     describe,
 )
 from django_topsort.fields import MAX_INTEGER, MAX_ITEMS, MAX_PRICE, get_text
+from django_topsort.logs import FieldLogger
 from django_topsort.purchases.amounts import EXACT, read_decimal, read_time
 from django_topsort.purchases.reader import Reading, get_reader
 from django_topsort.purchases.snapshot import LineSnapshot, OrderSnapshot
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-logger = logging.getLogger(__name__)
+logger = FieldLogger(logging.getLogger(__name__))
 
 PRICE_STEP = Decimal("0.0001")
 CENT = Decimal("0.01")

@@ -9,14 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from drf_spectacular.extensions import OpenApiViewExtension
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from django_topsort.browser.refusals import MAX_NAMED
 from django_topsort.browser.shapes import SentEvents
 from django_topsort.events import EVENT_KINDS
 from django_topsort.fields import MAX_INTEGER, MAX_PRICE, MAX_TEXT
+from django_topsort.loading import require
 from django_topsort.rest_framework.bodies import CONTENT_TYPES
+
+with require("drf_spectacular", needed_by=__name__, package="drf-spectacular"):
+    from drf_spectacular.extensions import OpenApiViewExtension
+    from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 REFUSAL = {
     "type": "object",

@@ -121,8 +121,9 @@ class Farewells:
                 self._turn.settled.wait(min(1.0, max(0.0, deadline - clock())))
             leaving = self._take()  # but for the part that is being written
             if self._being_written:
-                said = "ending while the overflow takes events=%s"
-                logger.warning(said, self._being_written)
+                said, count = "ending while the overflow takes events=%s", self._being_written
+                fields = {"event": "ending_while_the_overflow_takes", "events": count}
+                logger.warning(said, count, extra={"topsort": fields})
         for events, reason in leaving:
             self._wiring.report.dropped(events, reason)
 

@@ -111,6 +111,8 @@ def _try(post: Callable[[bytes], None], body: bytes) -> ApiError | None:
     except Exception as fault:
         # Of ours, or of a function in the settings. What was settled before must not be forgotten,
         # and the rest is tried again.
-        logger.exception("posting failed error=%s", type(fault).__name__)
-        return NoAnswer(f"{type(fault).__name__} in this process")
+        name = type(fault).__name__
+        fields = {"event": "posting_failed", "error": name}
+        logger.exception("posting failed error=%s", name, extra={"topsort": fields})
+        return NoAnswer(f"{name} in this process")
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -26,6 +26,18 @@ def _abandon_copies() -> None:
 
 # Under gevent a forked child goes on with copies of the parent's threads, which are greenlets.
 os.register_at_fork(after_in_child=_abandon_copies)
+
+
+def await_exit(act: Callable[[], object]) -> None:
+    """Let ``act`` be called when this process ends: before what awaits its end already."""
+    atexit.unregister(act)
+    atexit.register(act)
+    # A forked child of multiprocessing ends without Python's exit hooks, but with its own.
+    processes: Any = sys.modules.get("multiprocessing.process")
+    if processes is not None and processes.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, act, exitpriority=-100)  # after those of the project
 
 
 class Sender:
@@ -88,15 +100,5 @@ class Sender:
             for other in list(self._workers):
                 if other != pid:
                     self._workers.pop(other, None)
-            self._await_exit()
+            await_exit(self.shutdown)
         return workers
-
-    def _await_exit(self) -> None:
-        atexit.unregister(self.shutdown)
-        atexit.register(self.shutdown)
-        # A forked child of multiprocessing ends without Python's exit hooks, but with its own.
-        processes: Any = sys.modules.get("multiprocessing.process")
-        if processes is not None and processes.parent_process() is not None:
-            from multiprocessing.util import Finalize
-
-            Finalize(None, self.shutdown, exitpriority=-100)  # after those of the project

@@ -1,8 +1,8 @@
 """Tools for tests: catch events before they go out, or let them go to an API of your own.
 
-``capture_events``   catches the events of a block of code, or of a test
-``FakeApi``          a real HTTP server that is as strict as Topsort's Events API
-``BackendContract``  the tests that every event backend must pass
+* ``capture_events`` catches the events of a block of code, or of a test
+* ``FakeApi`` is a real HTTP server that is as strict as Topsort's Events API
+* ``BackendContract`` holds the tests that every event backend must pass
 
 With pytest there are fixtures, too: ``topsort_events`` and ``topsort_api``.
 """

@@ -23,17 +23,17 @@ class Fault:
 
     In the order in which it happens:
 
-    ``matches``  only requests for which this returns True are met; None: all
-    ``delay``    seconds to wait first; ``math.inf``: until the fault is released
-    ``status``   200 to 599: this is answered and no event is taken; None: the honest answer
-    ``headers``  instead of those that the answer would have; only with ``status``
-    ``body``     the body of the answer; only with ``status``
-    ``padding``  so many bytes of filling are sent after the body; only with ``status``
-    ``drip``     seconds to wait after each byte of the answer
-    ``cut_at``   so many bytes of the answer are sent, then ``end``; None: all of them
-    ``end``      what becomes of the connection: ``"keep"``, ``"close"``, ``"reset"`` (RST), or
-                 ``"hang"`` (nothing more comes; closed when the fault is released)
-    ``verdict``  what ``FakeApi.requests`` says of it
+    * ``matches``: only requests for which this returns True are met; None: all
+    * ``delay``: seconds to wait first; ``math.inf``: until the fault is released
+    * ``status``: 200 to 599: this is answered and no event is taken; None: the honest answer
+    * ``headers``: instead of those that the answer would have; only with ``status``
+    * ``body``: the body of the answer; only with ``status``
+    * ``padding``: so many bytes of filling are sent after the body; only with ``status``
+    * ``drip``: seconds to wait after each byte of the answer
+    * ``cut_at``: so many bytes of the answer are sent, then ``end``; None: all of them
+    * ``end``: what becomes of the connection: ``"keep"``, ``"close"``, ``"reset"`` (RST), or
+      ``"hang"`` (nothing more comes; closed when the fault is released)
+    * ``verdict``: what ``FakeApi.requests`` says of it
     """
 
     matches: Matches | None = None

@@ -15,6 +15,7 @@ from decimal import Decimal
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from django_topsort.loading import require
 from django_topsort.testing.explain import explain, get_err_code, get_rank
 
 if TYPE_CHECKING:
@@ -158,13 +159,8 @@ def build_rules(api_key: str | None = None, category_field: str = "categoryIds")
             f"category_field: {category_field!r} is not allowed, it must be one of "
             f"{', '.join(CATEGORY_FIELDS)}"
         )
-    try:
+    with require("jsonschema", needed_by="FakeApi", extra="testing"):
         import jsonschema
-    except ImportError as error:
-        raise ImportError(
-            "FakeApi needs the jsonschema library: "
-            'install it with  pip install "django-topsort[testing]"'
-        ) from error
     formats = jsonschema.FormatChecker(formats=())
     formats.checks("date-time")(is_rfc_3339)
     validator = jsonschema.Draft202012Validator(load_schema(category_field), format_checker=formats)

@@ -14,6 +14,7 @@ SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "only-good-enough-for-development
 ALLOWED_HOSTS = os.environ.get("SHOP_HOSTS", "localhost 127.0.0.1 [::1]").split()
 
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -99,3 +100,19 @@ TOPSORT_BACKENDS = {
     "purchases": "django_topsort.outbox.backend.EventBackend",
     "overflow": "django_topsort.outbox.backend.EventBackend",
 }
+
+# Topsort: with SHOP_TOOLBAR=1 and django-debug-toolbar installed, each page says what it reports.
+HAS_TOOLBAR = DEBUG and os.environ.get("SHOP_TOOLBAR") == "1"
+if HAS_TOOLBAR:
+    INSTALLED_APPS.append("debug_toolbar")
+    MIDDLEWARE.insert(1, "debug_toolbar.middleware.DebugToolbarMiddleware")
+    INTERNAL_IPS = ["127.0.0.1"]
+    DEBUG_TOOLBAR_PANELS = [
+        "debug_toolbar.panels.history.HistoryPanel",
+        "django_topsort.contrib.debug_toolbar.TopsortPanel",
+        "debug_toolbar.panels.timer.TimerPanel",
+        "debug_toolbar.panels.request.RequestPanel",
+        "debug_toolbar.panels.sql.SQLPanel",
+        "debug_toolbar.panels.templates.TemplatesPanel",
+        "debug_toolbar.panels.cache.CachePanel",
+    ]

@@ -218,4 +218,4 @@ class ShopTests(TestCase):
         self.assertContains(response, 'value="Ada Fairweather"')
         self.assertContains(response, 'value="ada@example.org"')
 
-        self.assertEqual(self.order().user, User.objects.get())
+        self.assertEqual(self.order().user, User.objects.get(username="ada"))

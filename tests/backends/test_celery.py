@@ -264,7 +264,7 @@ def test_deployment_without_a_queue_for_events_is_warned_of(
     settings.TOPSORT_BACKENDS = {"default": f"django_topsort.backends.{backend}.EventBackend"}
     settings.TOPSORT_ENGINE_QUEUE = queue
 
-    found = [one for one in check_deployment(app_configs=None) if one.id == "django_topsort.W018"]
+    found = [one for one in check_deployment(app_configs=None) if one.id == "django_topsort.W019"]
 
     assert [
         str(one.hint).startswith('Write TOPSORT_ENGINE_QUEUE = "topsort"') for one in found

@@ -70,6 +70,14 @@ def test_shop_has_no_pending_migrations_and_passes_the_checks() -> None:
     assert checks.returncode == 0, checks.stdout + checks.stderr
 
 
+def test_shop_passes_the_checks_and_its_tests_with_the_toolbar() -> None:
+    checks = run("manage.py", "check", "--fail-level", "WARNING", SHOP_TOOLBAR="1")
+    tests = run("manage.py", "test", SHOP_TOOLBAR="1")
+
+    assert checks.returncode == 0, checks.stdout + checks.stderr
+    assert tests.returncode == 0, tests.stdout + tests.stderr
+
+
 def test_demo_shows_what_topsort_received(tmp_path: Path) -> None:
     done = run(PROJECT / "demo.py", cwd=tmp_path)
 

@@ -45,15 +45,28 @@ def test_fault_91_script_in_what_the_admin_shows(shop: Shop) -> None:
         keys = list(OutboxEvent.objects.values_list("pk", flat=True))
         action = {"action": "send_again", "_selected_action": keys}
         answers.append(client.post(events, action, follow=True))
+        for name in ("give_up", "export_csv", "export_json"):
+            answers.append(client.post(events, {**action, "action": name}, follow=True))
+        given_up = {**action, "action": "give_up", "confirmed": "1", "reason": "<b onload=y>"}
+        answers.append(client.post(events, given_up, follow=True))
+        pages += ["again", "ask", "csv", "json", "gone"]
+        is_page = [page not in ("csv", "json") for page in pages]
         tell(
             statuses=[answer.status_code for answer in answers],
             found=[answer.content.decode().count("alert(1)") for answer in answers],
             attacks=[
                 page
-                for page, answer in zip([*pages, "action"], answers)
+                for page, answer, is_markup in zip(pages, answers, is_page, strict=True)
                 for text in ("<script>alert", "<b onload")
-                if text in answer.content.decode()
+                if is_markup and text in answer.content.decode()
             ],
+            formulas=[
+                line
+                for line in answers[pages.index("csv")].content.decode().splitlines()
+                for cell in line.split(",")
+                if cell.strip('"').startswith("=")
+            ],
+            types=[answers[pages.index(name)]["Content-Type"] for name in ("csv", "json")],
         )
         """
     )
@@ -61,3 +74,5 @@ def test_fault_91_script_in_what_the_admin_shows(shop: Shop) -> None:
     assert set(ended.facts["statuses"]) == {200}
     assert min(ended.facts["found"][:4]) >= 1  # it is shown, as the text that it is
     assert ended.facts["attacks"] == []
+    assert ended.facts["formulas"] == []
+    assert ended.facts["types"] == ["text/csv; charset=utf-8", "application/json"]

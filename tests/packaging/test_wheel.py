@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import email
 import fnmatch
-import os
-import shutil
-import subprocess
+import json
 import sys
 import tarfile
 import zipfile
@@ -16,10 +14,10 @@ import django
 import pytest
 
 import django_topsort
+from tests.absent import LIBRARIES, SCRIPT
+from tests.packaging.commands import run
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ["benchmarks", "django_topsort", "docs", "example_project", "requirements", "tests"]
-NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.py[co]", "*.sqlite3", ".*_cache")
 
 SETTINGS = """
 INSTALLED_APPS += ["django_topsort", "django_topsort.outbox"]
@@ -67,45 +65,6 @@ with FakeApi(api_key="TSE_packaging") as api:
     assert flush(10)
     print(sorted(event.kind for event in api.events))
 """
-
-
-def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """Return what a command prints; it must succeed."""
-    keep = {
-        key: value for key, value in os.environ.items() if not key.startswith(("DJANGO", "COV"))
-    }
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env={**keep, "PYTHONWARNINGS": "", **environment},
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory with an sdist, and with the wheel that was built from that sdist."""
-    base = tmp_path_factory.mktemp("source")
-    source = base / "source"
-    source.mkdir()
-    for name in SHIPPED:
-        shutil.copytree(ROOT / name, source / name, ignore=NOT_SHIPPED)
-    for path in ROOT.iterdir():
-        if path.is_file() and path.suffix != ".sqlite3":
-            shutil.copy(path, source / path.name)
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", base / "dist", cwd=source)
-    return base / "dist"
-
-
-@pytest.fixture(scope="module")
-def wheel(dist: Path) -> Path:
-    (path,) = dist.glob("*.whl")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +119,8 @@ def test_wheel_holds_every_file_of_the_package(names: set[str]) -> None:
         "py.typed",
         "templates/*.html",
         "outbox/migrations/0001_*.py",
+        "outbox/static/*.css",
+        "outbox/templates/*.html",
         "testing/*.schema.json",
         "static/django_topsort/topsort.js",
     ],
@@ -211,6 +172,7 @@ def test_sdist_holds_the_tests_and_no_account_name(dist: Path) -> None:
     assert {"CHANGELOG.md", "Makefile", "requirements/dev.txt", "tests/settings.py"} <= inside
     assert {"example_project/manage.py", "tests/packaging/test_wheel.py"} <= inside
     assert {"benchmarks/child.py", "docs/benchmarks.md"} <= inside
+    assert {".ci/run", ".github/workflows/ci.yml", ".pre-commit-config.yaml"} <= inside
     assert {member.uname for member in members} <= {"root", ""}
 
 
@@ -240,11 +202,10 @@ def test_installed_package_imports_every_module(installed: Path, project: Path) 
         "    if module.name not in LATER:\n"
         "        importlib.import_module(module.name)\n"
     )
-    # These need what only some projects have installed.
+    # These need what only some projects have installed: see tests/absent.py.
     later = {
         "django_topsort.jinja2",
         "django_topsort.rest_framework.schema",
-        "django_topsort.testing.contract",
         "django_topsort.testing.pytest_plugin",
     }
 
@@ -253,3 +214,16 @@ def test_installed_package_imports_every_module(installed: Path, project: Path) 
         cwd=project,
         DJANGO_SETTINGS_MODULE="shop.settings",
     )
+
+
+@pytest.mark.packaging
+def test_installed_package_says_what_to_install_for_what_it_lacks(installed: Path) -> None:
+    # The extra brings one of the libraries; the environment really lacks the others.
+    absent = [name for name in LIBRARIES if name != "jsonschema"]
+    uses = [use for name in absent for use in LIBRARIES[name]]
+    codes = json.dumps([use.code for use in uses])
+
+    told = run(installed / "python", "-W", "error", "-c", SCRIPT, "[]", codes, cwd=installed)
+
+    for use, said in zip(uses, json.loads(told.splitlines()[-1]), strict=True):
+        assert use.said in said, use.code

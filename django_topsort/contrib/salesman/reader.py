@@ -9,12 +9,13 @@ from typing import Any
 
 from django_topsort.conf import topsort_settings
 from django_topsort.contrib.salesman.shoppers import NO_CONSENT
+from django_topsort.logs import FieldLogger
 from django_topsort.purchases.products import get_product_id
 from django_topsort.purchases.reader import OrderReader, list_lines, prefetch_products
 from django_topsort.purchases.registry import find_registered_product_id
 from django_topsort.purchases.values import get_value, read_id, show_key
 
-logger = logging.getLogger(__name__)
+logger = FieldLogger(logging.getLogger(__name__))
 
 
 def get_code(product: Any) -> object:

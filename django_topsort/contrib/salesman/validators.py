@@ -9,8 +9,9 @@ from typing import Any
 from django.utils.functional import cached_property
 
 from django_topsort.contrib.salesman.shoppers import keep_shopper, leave_out_shopper
+from django_topsort.logs import FieldLogger
 
-logger = logging.getLogger(__name__)
+logger = FieldLogger(logging.getLogger(__name__))
 
 SETTING = "SALESMAN_EXTRA_VALIDATOR"
 

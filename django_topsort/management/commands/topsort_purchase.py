@@ -42,7 +42,9 @@ class Command(BaseCommand):
         parser.add_argument("--pk", action="store_true", help="KEY is the primary key")
         parser.add_argument("--using", default=None, help="the database (default: the routers')")
         parser.add_argument("--opaque-user-id", default=None, help="whose order it is")
-        parser.add_argument("--format", choices=("text", "json"), default="text")
+        parser.add_argument(
+            "--format", choices=("text", "json"), default="text", help="for a person or a program"
+        )
         parser.add_argument(
             "--send", action="store_true", help="report it, and say what came of it"
         )

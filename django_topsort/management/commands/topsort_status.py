@@ -24,7 +24,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--format", choices=FORMATS, default="text")
+        parser.add_argument(
+            "--format", choices=FORMATS, default="text", help="for a person or a program"
+        )
         parser.add_argument(
             "--max-age",
             type=float,

@@ -24,13 +24,13 @@ class Command(BaseCommand):
     help = "Lists the events that Topsort refused (rejected) and those that were given up (dead)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--kind", choices=EVENT_KINDS)
+        parser.add_argument("--kind", choices=EVENT_KINDS, help="default: all")
         parser.add_argument("--status", choices=STATUSES, help="default: both")
         parser.add_argument("--event-id", action="append", help="of a purchase: the order's number")
         parser.add_argument("--dry-run", action="store_true", help="say how many, and do nothing")
         action = parser.add_mutually_exclusive_group()
-        action.add_argument("--send-again", action="store_true")
-        action.add_argument("--delete", action="store_true")
+        action.add_argument("--send-again", action="store_true", help="try them anew")
+        action.add_argument("--delete", action="store_true", help="give them up for good")
 
     def handle(self, **options: Any) -> None:
         try:

@@ -26,8 +26,12 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--older-than", type=float, metavar="DAYS")
-        parser.add_argument("--order", nargs="+", action="extend", metavar="NUMBER")
+        parser.add_argument(
+            "--older-than", type=float, metavar="DAYS", help="since the order was placed last"
+        )
+        parser.add_argument(
+            "--order", nargs="+", action="extend", metavar="NUMBER", help="who placed these"
+        )
         parser.add_argument("--opaque-user-id", metavar="ID", help="a person's; it is not shown")
         parser.add_argument("--dry-run", action="store_true", help="say how many, and do nothing")
 

@@ -1,4 +1,4 @@
-"""Fill the shelves of the example shop, and make a customer who can log in."""
+"""Fill the shelves of the example shop, and make a customer and a clerk who can log in."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import shop
 from shop.models import Category, Product, Vendor
 
 CATALOGUE = Path(shop.__file__).with_name("catalogue.csv")
+CLERK = {"first_name": "Grace", "is_staff": True, "is_superuser": True}
 CUSTOMER = {"first_name": "Ada", "last_name": "Fairweather", "email": "ada@example.org"}
 PASSWORD = "harbour-lane"
 
 
 class Command(BaseCommand):
-    help = "Writes the products and the customer of the example shop; can be repeated."
+    help = "Writes the products and the users of the example shop; can be repeated."
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,9 +30,10 @@ class Command(BaseCommand):
             rows = list(csv.DictReader(file))
         for row in rows:
             seed_product(**row)
-        seed_customer()
+        seed_user("ada", CUSTOMER)
+        seed_user("grace", CLERK)
         if options["verbosity"]:
-            self.stdout.write(f"seeded {len(rows)} products and the customer ada")
+            self.stdout.write(f"seeded {len(rows)} products, the customer ada and the clerk grace")
 
 
 def seed_product(*, name: str, price: str, vendor: str, category: str, **rest: str) -> None:
@@ -41,7 +43,7 @@ def seed_product(*, name: str, price: str, vendor: str, category: str, **rest: s
     Product.objects.update_or_create(slug=slugify(name), defaults=values)
 
 
-def seed_customer() -> None:
-    ada, _ = User.objects.update_or_create(username="ada", defaults=CUSTOMER)
-    ada.set_password(PASSWORD)
-    ada.save()
+def seed_user(name: str, values: dict[str, Any]) -> None:
+    user, _ = User.objects.update_or_create(username=name, defaults=values)
+    user.set_password(PASSWORD)
+    user.save()

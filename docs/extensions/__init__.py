@@ -1,0 +1,3 @@
+"""What the site is built with, besides Sphinx."""
+
+from __future__ import annotations

@@ -1,0 +1,29 @@
+"""docs/howto/salesman.md: its settings are those that all tests of this folder run with."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.checks import run_checks
+from django.test import override_settings
+
+from tests.docs.guides import get_keys, read_settings
+
+BLOCKS = ["mysite/settings.py"]
+OURS = [name for name in settings.INSTALLED_APPS if name.startswith("django_topsort")]
+
+
+def test_guide_has_these_blocks() -> None:
+    assert get_keys("salesman") == BLOCKS
+
+
+def test_settings_of_the_guide_are_those_of_this_shop() -> None:
+    others = [name for name in settings.INSTALLED_APPS if name not in OURS]
+
+    made = read_settings("salesman", INSTALLED_APPS=others, MIDDLEWARE=settings.MIDDLEWARE[1:])
+
+    assert made["INSTALLED_APPS"] == settings.INSTALLED_APPS
+    assert made["MIDDLEWARE"] == settings.MIDDLEWARE
+    assert made["TOPSORT_BACKENDS"] == settings.TOPSORT_BACKENDS
+    with override_settings(**made):
+        found = [one.id for one in run_checks() if (one.id or "").startswith("django_topsort")]
+    assert found == []
