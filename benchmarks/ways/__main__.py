@@ -59,6 +59,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--processes", type=int, default=2, help="web processes")
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
+    parser.add_argument("--pool", choices=("prefork", "threads"), default="prefork")
     parser.add_argument("--delay", type=float, default=0.1, help="seconds of an answer")
     parser.add_argument("--outage", type=float, default=0.0, help="seconds without the API")
     parser.add_argument("--broker", default="", help="Celery's, such as redis://127.0.0.1:6379/0")
@@ -74,7 +75,7 @@ def measure(way: str, options: argparse.Namespace) -> dict[str, float]:
         environment = build_environment(way, sink.url, Path(folder), options)
         run_django("migrate", environment)
         os.environ.update(environment)  # what a Measured process inherits
-        workers = stack.enter_context(run_workers(way, options.workers, environment))
+        workers = stack.enter_context(run_workers(way, options.workers, environment, options.pool))
         wait_for_cpu_to_rest(workers)
         pages = [stack.enter_context(begin(number, options)) for number in range(options.processes)]
         for page in pages:
@@ -129,7 +130,7 @@ def build_environment(
 
 def run_django(command: str, environment: dict[str, str]) -> None:
     """Run one of the project's commands."""
-    arguments = [sys.executable, "-m", "django", command, "--verbosity", "0"]
+    arguments = [sys.executable, "-m", "django", command, "--verbosity", "0", "--skip-checks"]
     subprocess.run(arguments, cwd=ROOT, env=environment, check=True)
 
 

@@ -13,9 +13,10 @@ from signal import SIGKILL
 
 from benchmarks import ROOT
 
-CELERY = ("-m", "celery", "-A", "benchmarks.ways.celery_app", "worker", "--pool", "prefork")
+CELERY = ("-m", "celery", "-A", "benchmarks.ways.celery_app", "worker")
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "celery": (*CELERY, "--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
+    # As docs/howto/celery.md has it: what a worker has fetched goes with the next request.
+    "celery": (*CELERY, "--prefetch-multiplier", "50", "--loglevel", "WARNING"),
     "tasks": ("-m", "django", "db_worker", "--interval", "0.1"),
 }
 ENDING = 10.0  # seconds
@@ -23,17 +24,29 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def run_workers(way: str, count: int, environment: dict[str, str]) -> Iterator[list[int]]:
-    """Let ``count`` worker processes of a way work in the block; yield their process groups."""
+def run_workers(
+    way: str, count: int, environment: dict[str, str], pool: str = "prefork"
+) -> Iterator[list[int]]:
+    """Let ``count`` workers of a way work in the block; yield their process groups.
+
+    ``pool``: whether Celery's are processes or ``"threads"`` of one.
+    """
     if way not in COMMANDS:
         yield []
         return
     command = COMMANDS[way]
     commands = [command] * count
     if way == "celery":
-        commands = [(*command, "--concurrency", str(count))]
+        commands = [(*command, "--pool", pool, "--concurrency", str(count))]
     processes = [
-        subprocess.Popen([sys.executable, *one], cwd=ROOT, env=environment, start_new_session=True)
+        subprocess.Popen(
+            [sys.executable, *one],
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         for one in commands
     ]
     try:
