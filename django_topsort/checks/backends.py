@@ -82,8 +82,8 @@ def check_purchases_are_safe(app_configs: Any, **kwargs: Any) -> list[CheckMessa
     if found is None or not found.production or found.transactional:
         return []
     text = (
-        "TOPSORT_BACKENDS: purchases are kept in memory until Topsort has them; a process that is"
-        " killed right after an order is committed loses its report."
+        "TOPSORT_BACKENDS: purchases are kept in memory until Topsort, or an engine, has them; a"
+        " process that is killed right after an order is committed loses its report."
     )
     hint = (
         f'Add "django_topsort.outbox" to INSTALLED_APPS, write "purchases": "{OUTBOX}" in'

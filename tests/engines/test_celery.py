@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from celery.contrib.testing.worker import start_worker
 from celery.exceptions import Reject
+from celery.signals import setup_logging
 from kombu.transport import memory
 
 from django_topsort.accounts import accounts
@@ -51,8 +52,24 @@ def publish(kind: str, count: int) -> None:
 
 def work(app: Any, api: FakeApi, count: int, pool: str = "solo") -> None:
     """Let a worker work until Topsort has ``count`` events."""
-    with start_worker(app, pool=pool, concurrency=4, perform_ping_check=False, loglevel="ERROR"):
-        api.wait_for(count, timeout=30)
+    # Whoever listens to this sets the logs up himself: a worker would take over those of all tests.
+    setup_logging.connect(leave_alone)
+    try:
+        with start_worker(app, pool=pool, concurrency=4, perform_ping_check=False):
+            api.wait_for(count, timeout=30)
+    finally:
+        setup_logging.disconnect(leave_alone)
+
+
+def leave_alone(**kwargs: object) -> None:
+    """Set nothing up."""
+
+
+def test_worker_leaves_the_logs_of_other_tests_alone(app: Any, api: FakeApi) -> None:
+    before = list(logging.getLogger().handlers)
+    publish("clicks", 1)
+    work(app, api, 1)
+    assert [one for one in logging.getLogger().handlers if one not in before] == []
 
 
 def test_events_are_posted_and_the_tasks_gone(app: Any, api: FakeApi) -> None:
