@@ -58,6 +58,12 @@ class EventBackend(EngineBackend):
         conf = app.conf
         if not conf.task_always_eager and not (conf.broker_write_url or conf.broker_url):
             return [_build_app_error(f"Celery's app {app.main!r} has no broker_url.")]
+        try:
+            app.connection_for_write().transport  # noqa: B018 - loads the client, connects nowhere
+        except Exception as error:
+            text = f"Celery's app {app.main!r} cannot load the client of its broker ({error})."
+            hint = "Install it as an extra of Celery: python -m pip install 'celery[redis]'."
+            return [Error(text, hint=hint, id="django_topsort.E071")]
         accepted = {str(name).lower() for name in conf.accept_content or ()}
         if not accepted & {"json", "application/json"}:
             text = "Celery's workers take no JSON (accept_content), which the events' tasks are in."

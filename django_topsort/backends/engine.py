@@ -144,7 +144,9 @@ class EngineBackend(BaseEventBackend):
     def _say_failed(self, error: BaseException, count: int) -> None:
         with suppress(Exception):  # a log handler may raise
             name = type(error).__name__
-            if isinstance(error, TopsortConfigurationError):  # ours: no broker's password is in it
+            if isinstance(error, ImportError) and error.name:
+                name = f"{name}({error.name})"
+            elif isinstance(error, TopsortConfigurationError):  # ours: no password is in it
                 name = f"{name}: {error}"
             said = "not given to the engine backend=%s events=%s error=%s; they take another way"
             key = ("engine", type(self).__module__, name)

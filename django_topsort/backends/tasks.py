@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import django
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import Error, Warning  # noqa: A004 - Django's name
 from django.db import close_old_connections
@@ -60,6 +62,12 @@ class EventBackend(EngineBackend):
             text = f"TOPSORT_TASKS_BACKEND: TASKS has no {alias!r} that can be used ({error})."
             hint = "Write it into TASKS, with its BACKEND, or name one that is there."
             return [_build_error(text, hint)]
+        package = type(engine).__module__.partition(".")[0]
+        if find_spec(f"{package}.models") and not apps.is_installed(package):
+            text = (
+                f"TASKS names an engine with tables of its own, {package!r}, which is no app here."
+            )
+            return [_build_error(text, f"Add {package!r} to INSTALLED_APPS, and migrate.")]
         queue = get_queue()
         if engine.queues and queue not in engine.queues:
             names = ", ".join(sorted(engine.queues))

@@ -66,14 +66,16 @@ def send_events(task: Any, messages: Sequence[Sequence[Any]]) -> None:
         raise Reject(type(error).__name__, requeue=True) from error
 
 
-def _read(messages: Sequence[Sequence[Any]]) -> list[Message]:
+def _read(messages: Any) -> list[Message]:
     """Return the messages that are such: nobody could ever do anything with others."""
     read = []
-    for message in messages:
+    for message in messages if isinstance(messages, list | tuple) else [messages]:
         try:
             body, since, attempts = message
+            # Of no number that a date can be made of, nobody could say when it is too old.
+            time.gmtime(since)
             read.append(Message(str(body), float(since), int(attempts)))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError, OSError) as error:
             said = "message not readable error=%s; it is thrown away"
             log_safely(logging.ERROR, ("task message",), said, error)
     return read

@@ -86,12 +86,15 @@ class MergingRequest(Request):  # type: ignore[misc]
                     return False
                 self.pool = pool
             self.is_taken = self.is_running = True
-            others = [one for one in known if not one.is_taken and not one.revoked()]
-            self.followers = _choose(others)
+            # This runs in the worker's main process, which must survive any message.
+            if _find_messages(self) is not None:
+                others = [one for one in known if not one.is_taken and not one.revoked()]
+                self.followers = _choose(others)
             for follower in self.followers:
                 follower.is_taken = True
         if self.followers:
-            messages = [one for task in (self, *self.followers) for one in task.args[0]]
+            tasks = (self, *self.followers)
+            messages = [one for task in tasks for one in _find_messages(task) or ()]
             _, _, embed = self._payload
             self._body = ([messages], {}, embed)
             self._content_type = self._content_encoding = None  # there is nothing to decode
@@ -129,10 +132,30 @@ def _get_reserved(task: Any) -> list[MergingRequest]:
 
 
 def _choose(requests: list[MergingRequest]) -> list[MergingRequest]:
-    """Return the first of ``requests``, as many as may go together."""
+    """Return the first of ``requests`` that may go together; an unreadable one goes alone."""
     size = 0
-    for place, request in enumerate(requests[:MAX_MERGED]):
-        size += sum(len(body) for body, *_ in request.args[0])
-        if size > MAX_BYTES:
-            return requests[:place]
-    return requests[:MAX_MERGED]
+    chosen = []
+    for request in requests:
+        messages = _find_messages(request)
+        if messages is None:
+            continue
+        size += sum(len(body) for body, *_ in messages)
+        if size > MAX_BYTES or len(chosen) >= MAX_MERGED:
+            break
+        chosen.append(request)
+    return chosen
+
+
+def _find_messages(request: MergingRequest) -> list[Any] | None:
+    """Return the messages of a request; None for what is none of ours, or of another version."""
+    args = request.args
+    if not (isinstance(args, list | tuple) and len(args) == 1 and not request.kwargs):
+        return None
+    messages = args[0]
+    if not isinstance(messages, list | tuple):
+        return None
+    if all(
+        isinstance(one, list | tuple) and len(one) == 3 and type(one[0]) is str for one in messages
+    ):
+        return list(messages)
+    return None

@@ -99,9 +99,9 @@ class Publisher:
         """Let ``message``, in which ``events`` are, be published; return whether that is settled.
 
         It is when the broker has it, or is being asked still: then ``give_back`` gets the events if
-        it fails. If it is not, they are the caller's. Takes ``patience`` seconds at most, unless no
-        thread can start: then the caller asks the broker itself. Raises only what is thrown into
-        it, such as a server's time limit: then the events are not the caller's.
+        it fails. If it is not, they are the caller's: also where no thread can start, as a broker's
+        client may wait for as long as it likes. Takes ``patience`` seconds at most. Raises only
+        what is thrown into it, such as a server's time limit: then the events are not the caller's.
         """
         self._mind_fork()
         # A log handler, a signal's handler or a __del__ may record events in the midst of our own
@@ -111,14 +111,9 @@ class Publisher:
         job = _Job(message, events)
         try:
             with self._lock:
-                if not self._may_ask():
+                if not self._may_ask() or not self._start():
                     return False
-                if has_thread := self._start():
-                    self._wait(job, patience)
-                else:
-                    self._begin(job)
-            if not has_thread:
-                self._run_alone(job)
+                self._wait(job, patience)
         except BaseException:  # of a signal's handler, such as a server's time limit
             self._leave(job)
             raise
@@ -253,20 +248,14 @@ class Publisher:
         job.state, job.started = _State.UNDERWAY, self._clock()
         job.is_probe = self._circuit.start()
 
-    def _run_alone(self, job: _Job) -> None:
-        """Publish in the caller's thread, and raise what is meant for it and not for us."""
-        error = self._run(job)
-        if error is not None and not isinstance(error, Exception):
-            raise error
-
-    def _run(self, job: _Job) -> BaseException | None:
+    def _run(self, job: _Job) -> None:
         error: BaseException | None = None
         try:
             self._publish(job.message)
         except BaseException as fault:  # also what a receiver of the broker's client throws
             error = fault
         if job.pid != os.getpid():
-            return error  # a copy of the parent's: it says itself what became of it
+            return  # a copy of the parent's: it says itself what became of it
         with self._lock:
             self._note(job, error)
             is_given_back = job.state is not _State.UNDERWAY  # because the process ends
@@ -278,12 +267,11 @@ class Publisher:
         if error is not None:
             self._failed(error, len(job.events))
         if is_given_back:
-            return error
+            return
         if error is None:
             self._published(job.events)
         elif is_left:
             self._give_back(job.events)
-        return error
 
     def _note(self, job: _Job, error: BaseException | None) -> None:
         if error is None:

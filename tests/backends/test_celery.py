@@ -241,6 +241,7 @@ def test_celery_that_is_missing_is_named_and_costs_no_event(
         ({}, []),
         ({"broker_url": None, "task_always_eager": True}, []),
         ({"broker_url": None}, ["E066"]),
+        ({"broker_url": "zookeeper://localhost"}, ["E071"]),  # its client is not installed here
         ({"accept_content": ["application/json"]}, []),
         ({"accept_content": ["pickle"]}, ["E067"]),
     ],

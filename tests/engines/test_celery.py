@@ -19,6 +19,7 @@ from django_topsort.backends.celery import publish_events
 from django_topsort.backends.engine import build_messages
 from django_topsort.delivery import flush
 from django_topsort.engines import celery, forwarding
+from django_topsort.reporting import log_limit
 from django_topsort.testing import FakeApi
 from django_topsort.tracking import record
 from tests.engines.apps import make_app, read_tasks
@@ -123,6 +124,19 @@ def test_message_that_cannot_be_read_is_thrown_away(
         task.apply(([["{}"], None, [good.body, good.since, good.attempts]],), throw=True)
     assert len(api.events) == 1
     assert "message not readable" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "messages", [None, 5, "text", [["{}", float("inf"), 0]], [["{}", float("nan"), 0]], [["{}", 1]]]
+)
+def test_messages_of_another_shape_are_thrown_away(
+    app: Any, api: FakeApi, caplog: pytest.LogCaptureFixture, messages: Any
+) -> None:
+    log_limit.clear()
+    with caplog.at_level(logging.ERROR):
+        app.tasks["django_topsort.send_events"].apply((messages,), throw=True)
+    assert "message not readable" in caplog.text
+    assert api.requests == []
 
 
 def test_eager_task_is_done_at_once(api: FakeApi) -> None:

@@ -69,5 +69,5 @@ def test_settings_of_the_page_are_ours_or_celery_s() -> None:
 def test_commands_of_the_page_are_those_of_celery() -> None:
     lines = [block.text for block in get_guide("celery") if block.language == "console"]
 
-    assert 'python -m pip install "django-topsort[celery]"\n' in lines
-    assert any(line.startswith("celery -A mysite worker -Q topsort ") for line in lines)
+    assert 'python -m pip install "django-topsort[celery]" "celery[redis]"\n' in lines
+    assert any(line.startswith("celery -A mysite worker -Q topsort -l INFO ") for line in lines)

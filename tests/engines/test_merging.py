@@ -129,6 +129,39 @@ def test_what_went_along_outlives_the_one_that_was_revoked(task: Any) -> None:
     assert [first.fate.said, second.fate.said] == ["ack", "back"]
 
 
+@pytest.mark.parametrize("args", [[], [None], [[5]], [[["a", 1.0]]], [[[5, 1.0, 0]]], ["text"]])
+def test_message_that_is_not_readable_goes_alone_and_the_worker_goes_on(
+    task: Any, args: list[Any]
+) -> None:
+    pool = Pool()
+    fetch = build_fetch(task, pool)
+    first, second = fetch("a"), fetch("b")
+    strange = fetch("c")
+    strange._args = args
+    third = fetch("d")
+
+    first.execute_using_pool(pool)
+    strange.execute_using_pool(pool)
+    for follower in (second, third):
+        with pytest.raises(TaskRevokedError):
+            follower.execute_using_pool(pool)
+
+    assert pool.get_bodies()[0] == ["a", "b", "d"]
+    assert len(pool.jobs) == 2
+
+
+def test_task_with_other_arguments_goes_alone(task: Any) -> None:
+    pool = Pool()
+    fetch = build_fetch(task, pool)
+    first, strange = fetch("a"), fetch("b")
+    strange._kwargs = {"messages": []}
+
+    first.execute_using_pool(pool)
+    strange.execute_using_pool(pool)
+
+    assert len(pool.jobs) == 2
+
+
 def test_revoked_one_takes_nothing_along(task: Any) -> None:
     pool = Pool()
     fetch = build_fetch(task, pool)
