@@ -134,7 +134,7 @@ def _get_reserved(task: Any) -> list[MergingRequest]:
 def _choose(requests: list[MergingRequest]) -> list[MergingRequest]:
     """Return the first of ``requests`` that may go together; an unreadable one goes alone."""
     size = 0
-    chosen = []
+    chosen: list[MergingRequest] = []
     for request in requests:
         messages = _find_messages(request)
         if messages is None:
