@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,9 @@ def test_worker_of_the_page_knows_our_tasks_and_checks_pass(site: Path) -> None:
     tasks, problems, periodic = run_script(ASK, str(site)).stdout.splitlines()
 
     assert tasks == "['django_topsort.relay_outbox', 'django_topsort.send_events']"
-    assert problems == "[]"
+    # The client of the page's broker is not among what these tests run with; see its first block.
+    has_client = find_spec("redis") is not None
+    assert problems == ("[]" if has_client else "['django_topsort.E071']")
     assert periodic in tasks
 
 
