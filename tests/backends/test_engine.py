@@ -210,6 +210,17 @@ def test_request_with_many_messages_waits_for_50_ms_in_all(
     assert sorted(get_ids([*backend.events, *memory.kept])) == sorted(get_ids(events))
 
 
+def test_what_is_not_installed_is_named(
+    backend: ListBackend, memory: Keeper, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.error = ModuleNotFoundError("No module named 'redis'", name="redis")
+
+    send(backend, build_events(2))
+
+    assert backend.flush(PATIENCE)
+    assert "events=2 error=ModuleNotFoundError(redis);" in caplog.text
+
+
 def test_what_the_broker_refuses_goes_to_the_overflow(
     backend: ListBackend, memory: Keeper, caplog: pytest.LogCaptureFixture
 ) -> None:
