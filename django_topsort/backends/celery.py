@@ -35,7 +35,7 @@ LIMITS = {
 }
 # A connection that nobody used may be dead without anybody's having noticed: what fails sooner than
 # this is tried once more, over a new one.
-SOON = 1.0
+SOON = 1.0  # seconds
 # Celery shows a task's arguments in logs and events, and these name shoppers.
 NOT_SHOWN = "(events)"
 
@@ -72,18 +72,18 @@ class EventBackend(EngineBackend):
         return []
 
 
-def publish_events(messages: Sequence[Message], countdown: float = 0.0) -> None:
-    """Let the broker have ``messages`` as one task, to be worked at in ``countdown`` seconds."""
-    args = [[message.body, message.since, message.attempts] for message in messages]
-    publish_task(SEND_EVENTS, [args], countdown)
+def publish_events(messages: Sequence[Message], pause: float = 0.0) -> None:
+    """Let the broker have ``messages`` as one task, to be worked at in ``pause`` seconds."""
+    args = [message.pack() for message in messages]
+    publish_task(SEND_EVENTS, [args], pause)
 
 
-def publish_relay(countdown: float = 0.0) -> None:
-    """Let a worker send what is in the outbox, in ``countdown`` seconds."""
-    publish_task(RELAY_OUTBOX, [], countdown)
+def publish_relay(pause: float = 0.0) -> None:
+    """Let a worker send what is in the outbox, in ``pause`` seconds."""
+    publish_task(RELAY_OUTBOX, [], pause)
 
 
-def publish_task(path: str, args: Sequence[object], countdown: float = 0.0) -> None:
+def publish_task(path: str, args: Sequence[object], pause: float = 0.0) -> None:
     """Let the broker have a task; return when it has said so, as far as its protocol can.
 
     ``path``: where the task stands. Raises TopsortConfigurationError where there is no Celery, or
@@ -95,8 +95,8 @@ def publish_task(path: str, args: Sequence[object], countdown: float = 0.0) -> N
         raise TopsortConfigurationError(f"Celery is not installed. {INSTALL}") from error
     task = get_task(app, path)
     options: dict[str, Any] = {"retry": False, "ignore_result": True, "argsrepr": NOT_SHOWN}
-    if countdown:
-        options["countdown"] = countdown
+    if pause:
+        options["countdown"] = pause
     if queue := topsort_settings.TOPSORT_ENGINE_QUEUE:
         options["queue"] = queue
     if app.conf.task_always_eager:

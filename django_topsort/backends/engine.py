@@ -40,6 +40,10 @@ class Message(Struct, frozen=True):
     since: float
     attempts: int = 0
 
+    def pack(self) -> list[Any]:
+        """Return it as it stands in a task's argument, from which ``Message(*packed)`` is made."""
+        return [self.body, self.since, self.attempts]
+
 
 def build_messages(events: Sequence[Event], since: float, attempts: int = 0) -> list[Message]:
     """Return ``events`` as one message, or as more where they make more than 128 KiB of JSON."""

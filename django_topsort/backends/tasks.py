@@ -83,7 +83,7 @@ def publish_events(messages: Sequence[Message], pause: float = 0.0) -> None:
     Raises TopsortConfigurationError where there are no tasks, or not that engine of them, and what
     the engine does.
     """
-    args = [[message.body, message.since, message.attempts] for message in messages]
+    args = [message.pack() for message in messages]
     _enqueue(SEND_EVENTS, [args], pause)
 
 

@@ -32,7 +32,7 @@ from django_topsort.outbox.clock import get_database_time
 from django_topsort.outbox.models import MAX_ERROR, RELAY_ORDER, Lease, OutboxEvent, Status
 from django_topsort.outbox.rows import DESTINATION, Reading, read_event, show
 from django_topsort.sending.backlog import PROBE_EVENTS
-from django_topsort.sending.circuit import Circuit
+from django_topsort.sending.circuit import Circuit, get_backoff
 from django_topsort.sending.posting import Outcome, post_batch
 from django_topsort.sending.refusals import Refusals
 from django_topsort.wire import build_request
@@ -48,12 +48,6 @@ LONGEST_BACKOFF = 3600.0
 TRIES_IN_DOUBT = 6
 # Of a lease: what is left then is for writing down what became of the rows.
 PART_FOR_POSTING = 0.7
-
-
-def get_backoff(attempts: int, rand: Callable[[], float] = random.random) -> float:
-    """Return the seconds to wait after ``attempts`` failures: up to 5 s * 2**n, an hour at most."""
-    limit = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(attempts, 16))
-    return max(1.0, limit * rand())
 
 
 class Relay:
@@ -258,7 +252,7 @@ class Relay:
             return
         is_own = error is None or not error.configuration
         attempts = rows[0].attempts + is_own
-        pause = get_backoff(attempts, self._rand)
+        pause = get_backoff(attempts, self._rand, FIRST_BACKOFF, LONGEST_BACKOFF)
         if error is not None and error.retry_after is not None:
             pause = max(pause, min(error.retry_after, LONGEST_BACKOFF))
         due_at = now + timedelta(seconds=pause)

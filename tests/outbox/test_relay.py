@@ -21,10 +21,10 @@ from django_topsort.outbox.relay import (
     LONGEST_BACKOFF,
     TRIES_IN_DOUBT,
     Relay,
-    get_backoff,
 )
 from django_topsort.outbox.store import store_events
 from django_topsort.reporting import Reporter
+from django_topsort.sending.circuit import get_backoff
 from django_topsort.signals import events_delivered
 from django_topsort.testing import FakeApi
 from django_topsort.wire import decode_request
@@ -172,11 +172,12 @@ def test_row_that_failed_is_put_off_for_longer_each_time(relay: Relay, api: Fake
 
 
 def test_backoff_grows_to_an_hour() -> None:
-    longest = [get_backoff(attempts, lambda: 1.0) for attempts in range(40)]
+    bounds = (FIRST_BACKOFF, LONGEST_BACKOFF)
+    longest = [get_backoff(attempts, lambda: 1.0, *bounds) for attempts in range(40)]
 
     assert longest[:3] == [FIRST_BACKOFF, 2 * FIRST_BACKOFF, 4 * FIRST_BACKOFF]
     assert longest[-1] == LONGEST_BACKOFF == 3600
-    assert get_backoff(3, lambda: 0.0) == 1.0
+    assert get_backoff(3, lambda: 0.0, *bounds) == 0.5
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("40", 40), ("100000", 3600), ("1", 10)])
