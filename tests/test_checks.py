@@ -313,7 +313,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ),
 ]
 # In modules of their own: one asks the database, one needs Oscar, others an engine.
-OTHER_IDS = ["W013", "W015", "W018", "W019", "E065", "E066", "E067", "E069", "E071"]
+OTHER_IDS = ["W013", "W015", "W018", "W019", "W020", "E065", "E066", "E067", "E069", "E071"]
 
 
 @pytest.mark.parametrize(("name", "values", "said", "hint"), CASES, ids=[case[0] for case in CASES])

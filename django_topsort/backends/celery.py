@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from django.core.checks import Error
+from django.conf import settings
+from django.core.checks import Error, Warning  # noqa: A004 - Django's name
 from django.utils.module_loading import import_string
 
 from django_topsort.backends.engine import EngineBackend, Message
@@ -69,6 +70,10 @@ class EventBackend(EngineBackend):
             text = "Celery's workers take no JSON (accept_content), which the events' tasks are in."
             hint = "Add 'json' to CELERY_ACCEPT_CONTENT, or to accept_content of Celery's app."
             return [Error(text, hint=hint, id="django_topsort.E067")]
+        if conf.task_always_eager and not settings.DEBUG:
+            text = f"Celery's app {app.main!r} is eager: it posts to Topsort in the web process."
+            hint = "Leave CELERY_TASK_ALWAYS_EAGER to tests, or use the thread backend."
+            return [Warning(text, hint=hint, id="django_topsort.W020")]
         return []
 
 
