@@ -21,6 +21,7 @@ def test_guide_has_these_blocks() -> None:
     assert get_keys("oscar") == BLOCKS
 
 
+@pytest.mark.django_db  # some checks ask the database what it can do
 def test_settings_of_the_guide_are_those_of_this_shop() -> None:
     others = [name for name in settings.INSTALLED_APPS if name not in OURS]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from django.conf import settings
 from django.core.checks import run_checks
 from django.test import override_settings
@@ -16,6 +17,7 @@ def test_guide_has_these_blocks() -> None:
     assert get_keys("salesman") == BLOCKS
 
 
+@pytest.mark.django_db  # some checks ask the database what it can do
 def test_settings_of_the_guide_are_those_of_this_shop() -> None:
     others = [name for name in settings.INSTALLED_APPS if name not in OURS]
 
