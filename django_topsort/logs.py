@@ -17,9 +17,10 @@ from django_topsort.conf import topsort_settings
 if TYPE_CHECKING:
     from django_topsort.exceptions import ApiError
 
-PAIR = re.compile(r"(\w+)=(%s|[^\s%;:,]+)")
-PLACE = re.compile(r"(?:(\w+)=)?%s")
-SIGNS = re.compile(r"[;:,.?(]|%s")
+# Compiled with the first line: a process starts faster without.
+PAIR = r"(\w+)=(%s|[^\s%;:,]+)"
+PLACE = r"(?:(\w+)=)?%s"
+SIGNS = r"[;:,.?(]|%s"
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -69,12 +70,12 @@ def build_fields(message: str, values: Sequence[object]) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _read_shape(message: str) -> _Shape:
-    starts = (part.strip() for part in SIGNS.split(PAIR.sub(";", message)))
+    starts = (part.strip() for part in re.split(SIGNS, re.sub(PAIR, ";", message)))
     words = re.findall(r"\w+", next(filter(None, starts), "").replace("'", ""))
     return _Shape(
         event="_".join(words).lower(),
-        words={_spell(key): value for key, value in PAIR.findall(message) if value != "%s"},
-        keys=tuple(_spell(key) for key in PLACE.findall(message)),
+        words={_spell(key): value for key, value in re.findall(PAIR, message) if value != "%s"},
+        keys=tuple(_spell(key) for key in re.findall(PLACE, message)),
     )
 
 

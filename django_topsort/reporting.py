@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_topsort.accounts import accounts
 from django_topsort.exceptions import InvalidEvent
-from django_topsort.loading import loading
+from django_topsort.logs import Said, build_fields, describe_error, explain_error
 from django_topsort.signals import events_delivered, events_dropped, events_rejected
 from django_topsort.tallies import HARMLESS
 from django_topsort.threads import ThreadValues
@@ -118,9 +118,6 @@ class LogLimit:
             return
         if left_out:
             message, values = f"{message} left_out=%s", (*values, left_out)
-        with loading.lock:  # with the first line
-            from django_topsort.logs import build_fields
-
         fields = build_fields(message, values)
         logger.log(level, message, *values, exc_info=exc_info, extra={"topsort": fields})
 
@@ -147,9 +144,6 @@ class Reporter:
     def rejected(self, events: Sequence[Event], error: ApiError) -> None:
         """Say that Topsort has refused ``events``, and why."""
         accounts.count_rejected(events)
-        with loading.lock:  # with the first refusal
-            from django_topsort.logs import describe_error
-
         said = describe_error(error)
         for kind in sorted({event.kind for event in events}):
             key = ("rejected", kind, error.err_code)
@@ -175,9 +169,6 @@ class Reporter:
 
     def failed(self, error: ApiError, count: int) -> None:
         """Say that a request failed, and that ``count`` events wait for another."""
-        with loading.lock:  # with the first failure
-            from django_topsort.logs import describe_error, explain_error
-
         accounts.note_failure(f"{type(error).__name__} {describe_error(error)}")
         self._limit.log(
             logging.ERROR if error.configuration else logging.WARNING,
@@ -252,9 +243,6 @@ class Reporter:
         """
         found = [(event.id, self._limit.admit_name((*key, event.id))) for event in events]
         named = [(_escape(name), left_out) for name, left_out in found if left_out is not None]
-        with loading.lock:
-            from django_topsort.logs import Said
-
         for start in range(0, len(named), MAX_IDS):
             some = named[start : start + MAX_IDS]
             ids = [name for name, _ in some]

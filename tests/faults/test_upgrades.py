@@ -30,11 +30,15 @@ def test_fault_100_import_has_no_effect() -> None:
         atexit.register = lambda *args, **kwargs: registered.append(args)
         before = [signal.getsignal(number) for number in signal.valid_signals()]
         import django_topsort
-        # These are imported when Django is set up: REST framework reads settings at once.
-        later = (".outbox.", ".rest_framework.", ".urls", ".pytest_plugin")
-        for module in pkgutil.walk_packages(django_topsort.__path__, "django_topsort."):
+        # These are imported when Django is set up: REST framework reads settings at once, and so
+        # do the Debug Toolbar, the admin and a task.
+        later = (".outbox.", ".rest_framework.", ".urls", ".pytest_plugin", ".debug_toolbar")
+        later += (".engines.tasks",)
+        path, failed = django_topsort.__path__, []
+        for module in pkgutil.walk_packages(path, "django_topsort.", failed.append):
             if not any(name in module.name for name in later):
                 import_module(module.name)
+        assert failed == ["django_topsort.contrib.debug_toolbar", "django_topsort.outbox.admin"]
         from django.conf import settings
         assert not settings.configured
         assert threading.enumerate() == [threading.main_thread()]
