@@ -167,11 +167,7 @@ class Forwarder:
             self._refused_since = started
         if outcome.error is not None and not outcome.error.isolate:
             self._last_error = outcome.error
-            self._circuit.fail(outcome.error, self._clock(), is_probe=is_probe)
-        elif outcome.requests:
-            self._circuit.succeed(is_probe=is_probe)
-        else:
-            self._circuit.give_up(is_probe=is_probe)
+        self._circuit.note(outcome, self._clock(), is_probe=is_probe)
 
     def _report(self, outcome: Outcome, unsettled: dict[int, Event]) -> None:
         report = self._backend.report

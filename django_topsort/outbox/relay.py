@@ -147,7 +147,7 @@ class Relay:
                 )
             finally:
                 self._weigh(outcome, readings, started)
-                self._note(outcome, is_probe=is_probe)
+                self._circuit.note(outcome, self._clock(), is_probe=is_probe)
                 # The database is not asked for the time, as it may be gone by now.
                 now = lease.now + timedelta(seconds=self._clock() - begun)
                 self._settle(outcome, readings, lease.token, now)
@@ -172,14 +172,6 @@ class Relay:
             self._refused_since = None
         elif self._refused_since is None:
             self._refused_since = started
-
-    def _note(self, outcome: Outcome, *, is_probe: bool) -> None:
-        if outcome.error is not None and not outcome.error.isolate:
-            self._circuit.fail(outcome.error, self._clock(), is_probe=is_probe)
-        elif outcome.requests:
-            self._circuit.succeed(is_probe=is_probe)
-        else:
-            self._circuit.give_up(is_probe=is_probe)
 
     def _settle(
         self, outcome: Outcome, readings: Sequence[Reading], token: str, now: datetime

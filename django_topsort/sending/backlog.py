@@ -133,12 +133,7 @@ class Backlog:
         )
         if is_refused and job.refused_since is None:
             job.refused_since = now
-        if outcome.error is not None and not outcome.error.isolate:
-            self._circuit.fail(outcome.error, now, is_probe=job.is_probe)
-        elif outcome.requests:
-            self._circuit.succeed(is_probe=job.is_probe)
-        else:
-            self._circuit.give_up(is_probe=job.is_probe)
+        self._circuit.note(outcome, now, is_probe=job.is_probe)
         self._queue.settle(job)
         dropped = self._put_back(job, outcome, now)
         if was_open and not self._circuit.is_open:

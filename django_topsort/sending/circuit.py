@@ -10,6 +10,7 @@ from django_topsort.exceptions import EverythingRefused
 
 if TYPE_CHECKING:
     from django_topsort.exceptions import ApiError
+    from django_topsort.sending.posting import Outcome
 
 FAILURES_TO_OPEN = 5  # failed batches in a row
 # A pause grows with the outage, to a tenth of it: after 20 seconds without Topsort its return is
@@ -102,6 +103,15 @@ class Circuit:
             pause = max(pause, min(error.retry_after, LONGEST_RETRY_AFTER))
         if pause > 0:
             self._open_until = max(self._open_until or 0.0, now + pause)
+
+    def note(self, outcome: Outcome, now: float, *, is_probe: bool) -> None:
+        """Note what became of a batch: whether Topsort answered, or was not asked at all."""
+        if outcome.error is not None and not outcome.error.isolate:
+            self.fail(outcome.error, now, is_probe=is_probe)
+        elif outcome.requests:
+            self.succeed(is_probe=is_probe)
+        else:
+            self.give_up(is_probe=is_probe)
 
     def give_up(self, *, is_probe: bool) -> None:
         """Note that a request ended and told nothing of Topsort.
