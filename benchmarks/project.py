@@ -63,6 +63,13 @@ def build_request(
     """
     from django.core.handlers.wsgi import WSGIRequest
 
+    return WSGIRequest(build_environ(path, body, shopper, **more))
+
+
+def build_environ(
+    path: str = "/shoes/", body: bytes = b"", shopper: str = "shopper-1", **more: str
+) -> dict[str, Any]:
+    """Return the same request as a server's WSGI environment."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST" if body else "GET",
         "SCRIPT_NAME": "",
@@ -88,4 +95,4 @@ def build_request(
     }
     if body:
         environ |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))}
-    return WSGIRequest(environ)
+    return environ

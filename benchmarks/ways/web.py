@@ -15,10 +15,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
-from io import BytesIO
 from typing import Any
 
-from benchmarks.contestants.impressions import AGENT, PAGE_SIZE, USER
+from benchmarks.contestants.impressions import PAGE_SIZE, USER
+from benchmarks.project import build_environ
 from benchmarks.ways import WAYS
 
 WARMING = 20  # pages that are not measured
@@ -89,7 +89,7 @@ def build_handler() -> Callable[..., Iterable[bytes]]:
 
 def show(handler: Callable[..., Iterable[bytes]], number: int, meter: Meter) -> None:
     """Let one page be made, as a server does it, and note what it took."""
-    environ = build_environ(number)
+    environ = build_environ(f"/shoes/{number}/", shopper=USER)
     cpu = time.thread_time()
     begun = time.perf_counter()
     response: Any = handler(environ, lambda status, headers: None)
@@ -101,30 +101,6 @@ def show(handler: Callable[..., Iterable[bytes]], number: int, meter: Meter) -> 
     meter.answers.append(answered - begun)
     meter.ends.append(ended - answered)
     meter.cpu.append(time.thread_time() - cpu)
-
-
-def build_environ(number: int) -> dict[str, Any]:
-    """Return the request of a browser for a page."""
-    return {
-        "REQUEST_METHOD": "GET",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": f"/shoes/{number}/",
-        "QUERY_STRING": "",
-        "SERVER_NAME": "shop.example",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "192.0.2.1",
-        "HTTP_HOST": "shop.example",
-        "HTTP_USER_AGENT": AGENT,
-        "HTTP_COOKIE": f"tsuid={USER}",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": BytesIO(),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
 
 
 def say(**what: object) -> None:
